@@ -1,0 +1,12 @@
+// One function per subcommand: runs it, prints, and returns the exit status.
+#pragma once
+
+#include "options.h"
+
+namespace berth::cli {
+
+int run_call(const CallOptions &options);
+int run_status(const StatusOptions &options);
+int run_bench(const BenchOptions &options);
+
+} // namespace berth::cli

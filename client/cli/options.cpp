@@ -1,0 +1,89 @@
+#include "options.h"
+
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+
+#include "answer.h"
+
+namespace berth::cli {
+namespace {
+
+void add_connect(CLI::App *app, ConnectOptions &connect) {
+    auto *socket = app->add_option("--socket", connect.socket, "The supervisor's socket");
+    app->add_flag("--private", connect.force_private, "Start a supervisor of our own")->excludes(socket);
+    app->add_option("--modules", connect.module_dir, "Manifests for a supervisor of our own");
+}
+
+CLI::App *add_call(CLI::App &app, CallOptions &call) {
+    auto *sub = app.add_subcommand("call", "Call one method of a module and show its answer");
+    sub->add_option("module", call.module)->required();
+    sub->add_option("method", call.method)->required();
+    // Through a callback, as CLI11 takes "{}" and "[…]" for lists of its own.
+    auto *json = sub->add_option_function<std::string>(
+        "json", [&call](const std::string &text) { call.request = text; },
+        "The request; {\"$bytes\": \"00ff\"} is bytes");
+    // Of a list option's words only the first is its own; the next may be the module.
+    sub->add_option("--raw", call.raw, "A file (- is stdin) that is the request, as it is")
+        ->excludes(json)
+        ->allow_extra_args(false);
+    sub->add_option("--config", call.config, "The context's configuration, JSON");
+    sub->add_option("--event", call.events, "Show events of this name")->allow_extra_args(false);
+    sub->add_option("--timeout", call.timeout_ms, "Milliseconds to wait for the answer");
+    sub->add_flag("--static", call.is_static, "A context-free method: no context is opened");
+    sub->add_flag("--json", call.json, "One JSON object on stdout");
+    add_connect(sub, call.connect);
+    return sub;
+}
+
+CLI::App *add_status(CLI::App &app, StatusOptions &status, const char *name, const char *about) {
+    auto *sub = app.add_subcommand(name, about);
+    sub->add_flag("--json", status.json, "JSON");
+    add_connect(sub, status.connect);
+    return sub;
+}
+
+CLI::App *add_bench(CLI::App &app, BenchOptions &bench) {
+    auto *sub = app.add_subcommand("bench", "Measure calls beside what this machine allows");
+    sub->add_flag("--json", bench.json, "JSON");
+    sub->add_flag("--quick", bench.quick, "Less than 5 s, coarser numbers");
+    sub->add_option("--plot", bench.plot, "Also write the latencies as an SVG");
+    add_connect(sub, bench.connect);
+    return sub;
+}
+
+Finished finished(CLI::App &app, const CLI::ParseError &error) {
+    std::ostringstream out, err;
+    int status = app.exit(error, out, err);
+    return {status == 0 ? kExitOk : kExitUsage, out.str(), err.str()};
+}
+
+} // namespace
+
+Command parse_command_line(int argc, const char *const *argv, const std::string &version) {
+    CLI::App app("berth: native libraries, hosted out of process", "berth");
+    CallOptions call;
+    StatusOptions modules, status;
+    BenchOptions bench;
+    app.require_subcommand(1);
+    app.set_version_flag("--version", "berth " + version);
+    auto *call_app = add_call(app, call);
+    auto *modules_app = add_status(app, modules, "modules", "The modules that can be called");
+    auto *status_app = add_status(app, status, "status", "Supervisor, modules, workers and contexts");
+    add_bench(app, bench);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError &error) {
+        return finished(app, error);
+    }
+    modules.modules_only = true;
+    if (call_app->parsed())
+        return call;
+    if (modules_app->parsed())
+        return modules;
+    if (status_app->parsed())
+        return status;
+    return bench;
+}
+
+} // namespace berth::cli

@@ -1,0 +1,51 @@
+// What the command line says.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace berth::cli {
+
+struct ConnectOptions {
+    std::string socket;     // "": where libberth looks by itself
+    std::string module_dir; // "": the installed manifests
+    bool force_private = false;
+};
+
+struct CallOptions {
+    ConnectOptions connect;
+    std::string module, method;
+    std::string request, config;     // JSON; "" is the empty map
+    std::vector<std::string> raw;    // files whose bytes, one after the other, are the request
+    std::vector<std::string> events; // to listen to
+    int timeout_ms = -1;             // < 0: waits without end
+    bool is_static = false;
+    bool json = false;
+};
+
+struct StatusOptions {
+    ConnectOptions connect;
+    bool modules_only = false;
+    bool json = false;
+};
+
+struct BenchOptions {
+    ConnectOptions connect;
+    bool json = false;
+    bool quick = false;
+    std::string plot; // file for an SVG, or ""
+};
+
+// Nothing to run: help and version (status 0), or a command line that means nothing (kExitUsage).
+struct Finished {
+    int status = 0;
+    std::string out, err;
+};
+
+using Command = std::variant<Finished, CallOptions, StatusOptions, BenchOptions>;
+
+// `version` is what --version prints.
+Command parse_command_line(int argc, const char *const *argv, const std::string &version);
+
+} // namespace berth::cli

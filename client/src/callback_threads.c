@@ -1,0 +1,212 @@
+/* The two threads that run a host's callbacks: one for answers, one for events, each started when first needed. All
+ * signals are blocked on them, so the host's handlers run on the host's threads. */
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "context.h"
+
+#define CALLBACK_STACK ((size_t)1 << 20)
+
+static int start_thread(pthread_t *thread, void *(*body)(void *), struct context *context) {
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, CALLBACK_STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, &attributes, body, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return rc;
+}
+
+static struct completion *next_callback(struct context *context) {
+    struct completion_queue *queue = &context->for_callbacks;
+    pthread_mutex_lock(&context->queue_lock);
+    struct completion *completion = queue->first;
+    if (completion) {
+        queue->first = completion->next;
+        if (!queue->first)
+            queue->last = NULL;
+        __atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&context->queue_lock);
+    return completion;
+}
+
+static int run_callbacks(struct context *context) {
+    int ran = 0;
+    for (struct completion *completion; (completion = next_callback(context)); ran++) {
+        completion->callback(completion->ret, completion->data, completion->len, completion->user_data);
+        free(completion);
+    }
+    return ran;
+}
+
+static int callbacks_due(const struct context *context) {
+    return __atomic_load_n(&context->for_callbacks.count, __ATOMIC_ACQUIRE) != 0;
+}
+
+static int owed(const struct context *context) {
+    return __atomic_load_n(&context->callbacks_owed, __ATOMIC_SEQ_CST) != 0 &&
+           !__atomic_load_n(&context->settled, __ATOMIC_ACQUIRE);
+}
+
+static int stopped(const struct context *context) {
+    return __atomic_load_n(&context->threads_stop, __ATOMIC_SEQ_CST) != 0;
+}
+
+static void lead_for_callbacks(struct context *context) {
+    for (;;) {
+        uint32_t poke = context_poke_seen(context);
+        context_drain(context, NULL, NULL, 64);
+        if (callbacks_due(context) || !owed(context) || stopped(context) ||
+            __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
+            break;
+        context_wait_reply(context, poke, 0);
+    }
+    baton_give(context);
+}
+
+static void wait_for_baton(struct context *context) {
+    struct baton_waiter waiter = {&context->reply_parker, NULL, NULL};
+    waiter_link(context, &waiter);
+    if (!callbacks_due(context) && !stopped(context) && __atomic_load_n(&context->baton, __ATOMIC_SEQ_CST))
+        parker_park(&context->reply_parker, 0);
+    waiter_unlink(context, &waiter);
+    if (callbacks_due(context))
+        baton_pass_on(context);
+}
+
+static void wait_for_work(struct context *context) {
+    struct berth_spin *spin = &context->reply_spin;
+    struct berth_spin_turn turn;
+    berth_spin_begin(spin, &turn);
+    while (spin->allowed && berth_spin_again(spin, &turn))
+        if (owed(context) || callbacks_due(context))
+            break;
+    while (!owed(context) && !callbacks_due(context) && !stopped(context))
+        parker_park(&context->reply_parker, 0);
+    berth_spin_learn(spin, berth_now_ns() - turn.started);
+}
+
+static void gone(struct context *context) {
+    __atomic_fetch_add(&context->threads_gone, 1, __ATOMIC_SEQ_CST);
+    client_kick(context->client);
+}
+
+static void *reply_thread_run(void *argument) {
+    struct context *context = argument;
+    client_mark_own_thread();
+    for (;;) {
+        if (run_callbacks(context))
+            continue;
+        if (stopped(context))
+            break;
+        if (!owed(context))
+            wait_for_work(context);
+        else if (baton_take(context))
+            lead_for_callbacks(context);
+        else
+            wait_for_baton(context);
+    }
+    gone(context);
+    return NULL;
+}
+
+/* Events of a context that is over have no listener to go to. */
+static int events_over(const struct context *context) {
+    return stopped(context) || __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE);
+}
+
+static void wait_for_event(struct context *context, struct berth_spin *spin) {
+    struct berth_ring_consumer *ring = &context->event_ring;
+    uint64_t started;
+    if (berth_ring_spin(ring, spin, &context->threads_stop, 0, &started))
+        return;
+    if (berth_ring_prepare_wait(ring, BERTH_ASLEEP_FUTEX)) {
+        if (!stopped(context))
+            berth_ring_sleep(ring, 0);
+        berth_ring_finish_wait(ring);
+    }
+    if (started)
+        berth_spin_learn(spin, berth_now_ns() - started);
+}
+
+static void *event_thread_run(void *argument) {
+    struct context *context = argument;
+    struct berth_spin spin;
+    client_mark_own_thread();
+    berth_spin_init(&spin);
+    /* berth_reap may have been the consumer until now; once it sees the flag it no longer is. */
+    while (!__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
+        sched_yield();
+    pthread_mutex_lock(&context->event_lock);
+    pthread_mutex_unlock(&context->event_lock);
+    while (!stopped(context)) {
+        if (context_take_event(context, NULL) > 0)
+            continue;
+        if (events_over(context))
+            berth_futex_wait(&context->threads_stop, 0, 0);
+        else
+            wait_for_event(context, &spin);
+    }
+    gone(context);
+    return NULL;
+}
+
+static int need(struct context *context, uint32_t *started, pthread_t *thread, void *(*body)(void *)) {
+    int rc = 0;
+    if (__atomic_load_n(started, __ATOMIC_ACQUIRE))
+        return 0;
+    pthread_mutex_lock(&context->threads_lock);
+    if (__atomic_load_n(&context->threads_stop, __ATOMIC_SEQ_CST))
+        rc = -ESRCH;
+    else if (!*started) {
+        rc = start_thread(thread, body, context);
+        if (rc == 0)
+            __atomic_store_n(started, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&context->threads_lock);
+    return rc;
+}
+
+int reply_thread_need(struct context *context) {
+    return need(context, &context->reply_thread_started, &context->reply_thread, reply_thread_run);
+}
+
+int event_thread_need(struct context *context) {
+    return need(context, &context->event_thread_started, &context->event_thread, event_thread_run);
+}
+
+void context_stop_threads(struct context *context) {
+    __atomic_store_n(&context->threads_stop, 1, __ATOMIC_SEQ_CST);
+    berth_futex_wake(&context->threads_stop, INT_MAX);
+    parker_unpark(&context->reply_parker);
+    context_poke(context);
+    if (__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
+        berth_ring_kick(context->event_ring.control);
+    client_kick(context->client);
+}
+
+static int started(uint32_t *flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0; }
+
+static void join(uint32_t *flag, pthread_t thread) {
+    if (started(flag))
+        pthread_join(thread, NULL);
+    __atomic_store_n(flag, 0, __ATOMIC_RELEASE);
+}
+
+int context_join_threads(struct context *context) {
+    pthread_mutex_lock(&context->threads_lock);
+    uint32_t running = (uint32_t)(started(&context->reply_thread_started) + started(&context->event_thread_started));
+    int all_gone = __atomic_load_n(&context->threads_gone, __ATOMIC_SEQ_CST) == running;
+    if (all_gone) {
+        join(&context->reply_thread_started, context->reply_thread);
+        join(&context->event_thread_started, context->event_thread);
+        __atomic_store_n(&context->threads_gone, 0, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_unlock(&context->threads_lock);
+    return all_gone;
+}

@@ -1,0 +1,64 @@
+/* A connection to a supervisor: the control socket, the thread that reads it, and the contexts opened through it. */
+#ifndef BERTH_CLIENT_H
+#define BERTH_CLIENT_H
+
+#include <pthread.h>
+
+#include "berth/berth.h"
+#include "control_socket.h"
+#include "handle_table.h"
+#include "parker.h"
+
+struct context;
+
+/* Somebody waits for the answer to a control request of its own (status). */
+struct control_waiter {
+    uint64_t seq;
+    int done;
+    int32_t ret;
+    int fd; /* that came with the answer, or -1 */
+    char text[256];
+    struct parker parker;
+    struct control_waiter *next;
+};
+
+struct client {
+    uint64_t handle;
+    int socket;
+    int epoll;
+    int wake; /* eventfd: the control thread is to look at `stopping` and at the contexts' due times */
+    int supervisor_pidfd; /* of a private supervisor, else -1 */
+    pthread_t control_thread;
+
+    pthread_mutex_t send_lock;   /* one packet at a time on the socket */
+    pthread_mutex_t status_lock; /* one status at a time, as the supervisor has it */
+    pthread_mutex_t lock;      /* the rest */
+    pthread_cond_t changed;    /* contexts or finished threads changed */
+    struct context *contexts;
+    uint32_t context_count;
+    struct control_waiter *waiters;
+    uint64_t next_seq;
+    uint32_t disconnected; /* the supervisor is gone */
+    uint32_t stopping;
+};
+
+extern struct handle_table berth_clients;
+
+struct client *client_acquire(berth_client handle);
+void client_release(struct client *client);
+
+/* Sends one message; bounded. 0 or a negative errno. */
+int client_send(struct client *client, const struct berth_control_message *message, const int *fds, uint32_t count);
+
+/* Makes the control thread look at the contexts' due times. */
+void client_kick(struct client *client);
+
+/* The control thread's body (control_thread.c). */
+void *control_thread_run(void *client);
+int control_thread_status(struct client *client, struct berth_reply *reply);
+
+/* 1 when the calling thread is one of berth's own for this client: it must not wait for the others. */
+int client_is_own_thread(void);
+void client_mark_own_thread(void);
+
+#endif

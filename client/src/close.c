@@ -1,0 +1,106 @@
+/* Closing a context: no more requests, then the worker's CLOSED frame, its death or the bound, then the last callback. */
+#include "cbor_map.h"
+#include "context.h"
+#include "raw_io.h"
+#include "status.h"
+
+#define CLOSE_SLACK_MS 2000u
+
+static size_t close_payload(const struct context *context, uint8_t *out, size_t capacity) {
+    static const char *const names[] = {"drained", "cancelled", "killed"};
+    const char *name = names[__atomic_load_n(&context->closed_outcome, __ATOMIC_RELAXED)];
+    size_t at = cbor_encode_map_start(2, out, capacity);
+    at = cbor_map_put_text(out, at, capacity, "outcome", name, strlen(name));
+    return cbor_map_put_number(out, at, capacity, "cut_off", context->cut_off);
+}
+
+static void queue_close_done(struct context *context) {
+    uint8_t payload[64];
+    size_t len = close_payload(context, payload, sizeof payload);
+    while (context_complete(context, BERTH_NOTICE, 0, BERTH_RET_OK, context->close_done, context->close_user_data, NULL,
+                            0, payload, len) != 0)
+        raw_syscall(SYS_poll, 0, 0, 1, 0, 0);
+}
+
+/* Answers that berth_reap has yet to hand out keep a closed context's handle alive. */
+static int left_to_reap(struct context *context) {
+    return __atomic_load_n(&context->for_reap.count, __ATOMIC_ACQUIRE) != 0;
+}
+
+void context_settled(struct context *context) {
+    pthread_mutex_lock(&context->submit_lock);
+    int closing = context->state == CONTEXT_RECYCLE_PENDING;
+    int over = closing || context->ended; /* ended: the open failed */
+    if (over)
+        __atomic_store_n(&context->state, CONTEXT_CLOSED, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&context->submit_lock);
+    if (closing && context->close_done)
+        queue_close_done(context);
+    over = over && !left_to_reap(context);
+    __atomic_store_n(&context->ended, (uint32_t)over, __ATOMIC_SEQ_CST);
+    if (over)
+        handle_end(&berth_contexts, context->handle);
+}
+
+void context_send_closing(struct context *context) {
+    struct berth_control_message message;
+    berth_control_init(&message, BERTH_MSG_CLOSING);
+    berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context->id);
+    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, 2 * context->drain_ms + context->teardown_ms);
+    client_send(context->client, &message, NULL, 0);
+}
+
+int context_begin_close(struct context *context, berth_callback done, void *user_data) {
+    pthread_mutex_lock(&context->submit_lock);
+    uint32_t state = context->state;
+    if (state == CONTEXT_OPENING || state == CONTEXT_ACTIVE) {
+        context->close_done = done;
+        context->close_user_data = user_data;
+        uint32_t ms = 2 * context->drain_ms + context->teardown_ms + CLOSE_SLACK_MS;
+        __atomic_store_n(&context->close_bound_ns, berth_now_ns() + (uint64_t)ms * 1000000u, __ATOMIC_RELEASE);
+        if (done)
+            __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&context->state, CONTEXT_RECYCLE_PENDING, __ATOMIC_RELEASE);
+    } else if (state == CONTEXT_LOST) {
+        __atomic_store_n(&context->state, CONTEXT_CLOSED, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&context->submit_lock);
+    if (state == CONTEXT_CLOSED)
+        return BERTH_RET_CLOSED;
+    if (state == CONTEXT_RECYCLE_PENDING)
+        return BERTH_RET_ERR;
+    if (state == CONTEXT_LOST) {
+        context_wait_request(context, NULL, 0);
+        context->close_done = done;
+        context->close_user_data = user_data;
+        __atomic_store_n(&context->closed_outcome, BERTH_KILLED, __ATOMIC_RELAXED);
+        if (done)
+            queue_close_done(context);
+        if (!left_to_reap(context))
+            context_end(context);
+        return 0;
+    }
+    parker_unpark(&context->reply_parker);
+    context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
+    if (context_is_opened(context))
+        context_send_closing(context);
+    context_arm_tick(context, context->close_bound_ns);
+    return 0;
+}
+
+int berth_close(berth_context handle, berth_callback done, void *user_data) {
+    int why;
+    struct context *context = context_acquire(handle, &why);
+    if (!context)
+        return why;
+    int ret = done && reply_thread_need(context) != 0 ? BERTH_RET_EXHAUSTED : BERTH_RET_OK;
+    if (ret == BERTH_RET_OK)
+        ret = context_begin_close(context, done, user_data);
+    if (ret == BERTH_RET_OK && !done)
+        context_wait_request(context, NULL, 0);
+    context_release(context);
+    if (ret == BERTH_RET_ERR && done)
+        done(BERTH_RET_ERR, (const uint8_t *)BERTH_TEXT_ALREADY_RECYCLING, sizeof BERTH_TEXT_ALREADY_RECYCLING - 1,
+             user_data);
+    return ret;
+}

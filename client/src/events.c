@@ -1,0 +1,183 @@
+/* Listeners, and events on their way to them. */
+#include <stdlib.h>
+
+#include "context.h"
+
+static int matches(const struct listener *listener, const uint8_t *name, size_t name_len) {
+    return listener->name_len == name_len && memcmp(listener->name, name, name_len) == 0;
+}
+
+/* The first listener of that name with an id over `after`, copied to *out. */
+static int next_listener(struct context *context, const uint8_t *name, size_t name_len, uint64_t after,
+                         struct listener *out) {
+    int found = 0;
+    pthread_mutex_lock(&context->listen_lock);
+    for (struct listener *listener = context->listeners; listener && !found; listener = listener->next) {
+        if (listener->id > after && matches(listener, name, name_len)) {
+            *out = *listener;
+            found = 1;
+            if (listener->callback)
+                context->running_listener = listener->id;
+        }
+    }
+    pthread_mutex_unlock(&context->listen_lock);
+    return found;
+}
+
+static void listener_ran(struct context *context) {
+    pthread_mutex_lock(&context->listen_lock);
+    context->running_listener = 0;
+    pthread_cond_broadcast(&context->listen_idle);
+    pthread_mutex_unlock(&context->listen_lock);
+}
+
+/* On the event thread: the payload is private by now and no lock is held. */
+static void dispatch(struct context *context, const uint8_t *name, size_t name_len, const uint8_t *data, size_t len) {
+    struct listener listener = {0};
+    while (next_listener(context, name, name_len, listener.id, &listener)) {
+        if (listener.callback) {
+            listener.callback(BERTH_RET_OK, data, len, listener.user_data);
+            listener_ran(context);
+        } else if (__atomic_load_n(&context->for_reap.count, __ATOMIC_RELAXED) < REAP_EVENTS_MOST) {
+            context_complete(context, BERTH_EVENT, listener.id, BERTH_RET_OK, NULL, listener.user_data, NULL, 0, data,
+                             len);
+        }
+    }
+}
+
+static int fan_out(struct context *context, struct reap_sink *sink, const uint8_t *name, size_t name_len,
+                   const uint8_t *data, size_t len) {
+    struct listener listener = {0};
+    size_t count = sink->count, arena_used = sink->arena_used;
+    while (next_listener(context, name, name_len, listener.id, &listener)) {
+        if (!reap_sink_put(context, sink, BERTH_EVENT, listener.id, BERTH_RET_OK, listener.user_data, data, len)) {
+            /* No room for all of its listeners: none gets it now, each gets it in the next batch. */
+            sink->count = count;
+            sink->arena_used = arena_used;
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int broken(struct context *context) {
+    static const char text[] = "the worker sent an event that cannot be";
+    context_fail(context, BERTH_RET_PROTOCOL, text, sizeof text - 1);
+    return 0;
+}
+
+int context_take_event(struct context *context, struct reap_sink *sink) {
+    struct berth_frame_header header;
+    const uint8_t *payload;
+    int rc = berth_ring_peek(&context->event_ring, &header, &payload);
+    if (rc == 0)
+        return 0;
+    if (rc < 0 || header.kind != BERTH_FRAME_EVENT || header.code > header.size || header.code > 255)
+        return broken(context);
+    uint8_t *copy = malloc(header.size + 1);
+    if (!copy)
+        return 0;
+    memcpy(copy, payload, header.size);
+    const uint8_t *data = copy + header.code;
+    size_t len = header.size - header.code;
+    int took = 1;
+    if (sink)
+        took = fan_out(context, sink, copy, header.code, data, len);
+    if (took)
+        berth_ring_advance(&context->event_ring);
+    if (!sink)
+        dispatch(context, copy, header.code, data, len);
+    free(copy);
+    return took;
+}
+
+static void tell_worker(struct context *context) {
+    __atomic_store_n(&context->segment.header->events_wanted, context->listeners != NULL, __ATOMIC_RELEASE);
+}
+
+static struct listener *listener_new(const char *event, berth_callback callback, void *user_data) {
+    size_t len = strlen(event);
+    struct listener *listener = calloc(1, sizeof *listener + len + 1);
+    if (!listener)
+        return NULL;
+    listener->name = (char *)(listener + 1);
+    memcpy(listener->name, event, len);
+    listener->name_len = len;
+    listener->callback = callback;
+    listener->user_data = user_data;
+    return listener;
+}
+
+static int listen_on(struct context *context, const char *event, berth_callback callback, void *user_data,
+                     uint64_t *out_listener) {
+    uint32_t state = context_state(context);
+    if (state == CONTEXT_RECYCLE_PENDING || state == CONTEXT_CLOSED)
+        return BERTH_RET_RECYCLED;
+    struct listener *listener = listener_new(event, callback, user_data);
+    if (!listener)
+        return BERTH_RET_ERR;
+    if (callback && event_thread_need(context) != 0) {
+        free(listener);
+        return BERTH_RET_ERR;
+    }
+    pthread_mutex_lock(&context->listen_lock);
+    listener->id = ++context->next_listener;
+    *out_listener = listener->id;
+    struct listener **end = &context->listeners;
+    while (*end)
+        end = &(*end)->next;
+    *end = listener;
+    tell_worker(context);
+    pthread_mutex_unlock(&context->listen_lock);
+    return 0;
+}
+
+int berth_listen(berth_context handle, const char *event, berth_callback callback, void *user_data,
+                 uint64_t *out_listener) {
+    int why;
+    uint64_t ignored;
+    struct context *context = context_acquire(handle, &why);
+    if (!context)
+        return why;
+    int ret = BERTH_RET_INVALID_ARGUMENT;
+    if (event && *event && strlen(event) <= 255)
+        ret = listen_on(context, event, callback, user_data, out_listener ? out_listener : &ignored);
+    context_release(context);
+    return ret;
+}
+
+static struct listener *unlink_listener(struct context *context, uint64_t id) {
+    struct listener **at = &context->listeners;
+    while (*at && (*at)->id != id)
+        at = &(*at)->next;
+    struct listener *found = *at;
+    if (found)
+        *at = found->next;
+    return found;
+}
+
+int berth_unlisten(berth_context handle, uint64_t id) {
+    int why;
+    struct context *context = context_acquire(handle, &why);
+    if (!context)
+        return why;
+    int inside = __atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE) &&
+                 pthread_equal(context->event_thread, pthread_self());
+    pthread_mutex_lock(&context->listen_lock);
+    struct listener *listener = unlink_listener(context, id);
+    tell_worker(context);
+    while (listener && !inside && context->running_listener == id)
+        pthread_cond_wait(&context->listen_idle, &context->listen_lock);
+    pthread_mutex_unlock(&context->listen_lock);
+    free(listener);
+    context_release(context);
+    return listener ? BERTH_RET_OK : BERTH_RET_INVALID_ARGUMENT;
+}
+
+void listeners_free(struct context *context) {
+    while (context->listeners) {
+        struct listener *listener = context->listeners;
+        context->listeners = listener->next;
+        free(listener);
+    }
+}

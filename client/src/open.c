@@ -1,0 +1,217 @@
+/* Opening a context: its first frame goes into the ring before a worker is found, and what is submitted meanwhile queues
+ * behind it. The open's answer is the answer to that frame, or the supervisor's refusal. */
+#include "context.h"
+#include "fork_guard.h"
+#include "raw_io.h"
+#include "status.h"
+
+#define OPEN_TIMEOUT_MS 60000u
+#define OPEN_SLACK_MS 500u
+
+static void join_client(struct context *context) {
+    struct client *client = context->client;
+    pthread_mutex_lock(&client->lock);
+    context->open_seq = ++client->next_seq;
+    context->next = client->contexts;
+    client->contexts = context;
+    client->context_count++;
+    pthread_mutex_unlock(&client->lock);
+}
+
+static uint32_t open_timeout_ms(const struct berth_open_options *options) {
+    return options && options->open_timeout_ms ? options->open_timeout_ms : OPEN_TIMEOUT_MS;
+}
+
+/* A little later than the supervisor's, which knows why no worker was to be had. */
+static uint64_t open_deadline(const struct berth_open_options *options) {
+    return berth_now_ns() + ((uint64_t)open_timeout_ms(options) + OPEN_SLACK_MS) * 1000000u;
+}
+
+static int send_open(struct context *context, const char *module, const struct berth_open_options *options,
+                     int segment_fd) {
+    struct berth_control_message message;
+    int fds[3] = {segment_fd, context->poll_fd, context->doorbell};
+    berth_control_init(&message, BERTH_MSG_OPEN);
+    berth_control_set_uint(&message, BERTH_KEY_SEQ, context->open_seq);
+    berth_control_set_text(&message, BERTH_KEY_MODULE, module, strlen(module));
+    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, open_timeout_ms(options));
+    return client_send(context->client, &message, fds, 3);
+}
+
+static int check_open(const char *module, const void *config, size_t config_len,
+                      const struct berth_open_options *options, const berth_context *out) {
+    if (!module || !*module || strlen(module) > 255 || !out || (!config && config_len))
+        return BERTH_RET_INVALID_ARGUMENT;
+    if (options && (options->size != sizeof *options || options->max_in_flight > BERTH_MAX_IN_FLIGHT))
+        return BERTH_RET_INVALID_ARGUMENT;
+    return config_len > BERTH_MAX_PAYLOAD ? BERTH_RET_TOO_LARGE : 0;
+}
+
+/* Makes the context, writes its first frame and asks for a worker. 0 with a reference to *out, or a berth_ret. */
+static int open_begin(struct client *client, const char *module, const void *config, size_t config_len, int create,
+                      const struct berth_open_options *options, const struct request *what, struct context **out,
+                      struct request **request) {
+    int segment_fd;
+    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE))
+        return BERTH_RET_UNAVAILABLE;
+    struct context *context = context_new(client, options, &segment_fd);
+    if (!context)
+        return BERTH_RET_EXHAUSTED;
+    handle_retain(&berth_contexts, context->handle);
+    int ret = 0;
+    if (create) {
+        ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
+        if (ret == 0)
+            context->create_id = (*request)->id;
+        context->open_bound_ns = open_deadline(options);
+    } else {
+        context->state = CONTEXT_ACTIVE;
+    }
+    join_client(context);
+    if (ret == 0 && send_open(context, module, options, segment_fd) != 0)
+        context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
+    raw_close(segment_fd);
+    *out = context;
+    return ret;
+}
+
+/* The worker's answer may overtake the supervisor's. */
+static void wait_opened(struct context *context) {
+    struct client *client = context->client;
+    pthread_mutex_lock(&client->lock);
+    while (!context_is_opened(context) && !__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
+        pthread_cond_wait(&client->changed, &client->lock);
+    pthread_mutex_unlock(&client->lock);
+}
+
+static int refuse(struct berth_reply *why, int ret, const char *text) {
+    if (why)
+        reply_text(why, ret, text);
+    return ret;
+}
+
+static const char *open_refusal(int ret) {
+    switch (ret) {
+    case BERTH_RET_INVALID_ARGUMENT: return "berth_open: module, options or out cannot be";
+    case BERTH_RET_TOO_LARGE: return "berth_open: the configuration is larger than 16 MiB";
+    case BERTH_RET_UNAVAILABLE: return "the supervisor is gone";
+    case BERTH_RET_INVALID_CTX: return "no such client";
+    case BERTH_RET_FORKED: return "called in a child of the process that connected";
+    default: return "no memory, descriptors or handles for another context";
+    }
+}
+
+/* `at_once`: the library is late already; the worker ends by its own bounds and nobody waits for it. */
+static void context_close_quietly(struct context *context, int at_once) {
+    if (context_begin_close(context, NULL, NULL) != 0)
+        return;
+    if (at_once)
+        context_fail_now(context, BERTH_RET_RECYCLED, BERTH_TEXT_CUT_OFF, sizeof BERTH_TEXT_CUT_OFF - 1);
+    context_wait_request(context, NULL, 0);
+}
+
+int berth_open(berth_client handle, const char *module, const void *config, size_t config_len,
+               const struct berth_open_options *options, berth_context *out, struct berth_reply *why) {
+    struct berth_reply own = {0};
+    struct context *context = NULL;
+    struct request *request = NULL;
+    struct request what = {.kind = REQUEST_BLOCKING, .reply = &own};
+    int ret = check_open(module, config, config_len, options, out);
+    if (why)
+        memset(why, 0, sizeof *why);
+    if (ret)
+        return refuse(why, ret, open_refusal(ret));
+    struct client *client = client_acquire(handle);
+    if (!client) {
+        ret = fork_guard_is_child() ? BERTH_RET_FORKED : BERTH_RET_INVALID_CTX;
+        return refuse(why, ret, open_refusal(ret));
+    }
+    uint64_t deadline_ns = open_deadline(options);
+    ret = open_begin(client, module, config, config_len, 1, options, &what, &context, &request);
+    if (ret == 0) {
+        if (!context_wait_request(context, request, deadline_ns)) {
+            static const char text[] = "the open was not answered before its deadline";
+            context_fail_now(context, BERTH_RET_TIMEOUT, text, sizeof text - 1);
+            context_wait_request(context, request, 0);
+        }
+        request_free(context, request);
+        ret = own.ret;
+        if (ret == BERTH_RET_OK)
+            wait_opened(context);
+        out->bits = ret == BERTH_RET_OK ? context->handle : 0;
+        if (why)
+            reply_set(why, ret, own.data, own.len);
+        berth_reply_free(&own);
+    } else {
+        if (context)
+            context_fail_now(context, (uint32_t)ret, NULL, 0);
+        refuse(why, ret, open_refusal(ret));
+    }
+    if (context)
+        context_release(context);
+    client_release(client);
+    return ret;
+}
+
+int berth_open_submit(berth_client handle, const char *module, const void *config, size_t config_len,
+                      const struct berth_open_options *options, berth_callback done, void *user_data,
+                      berth_context *out) {
+    struct context *context = NULL;
+    struct request *request;
+    struct request what = {.kind = REQUEST_CALLBACK, .callback = done, .user_data = user_data};
+    if (!done)
+        return BERTH_RET_MISSING_CALLBACK;
+    int ret = check_open(module, config, config_len, options, out);
+    if (ret)
+        return ret;
+    struct client *client = client_acquire(handle);
+    if (!client)
+        return fork_guard_is_child() ? BERTH_RET_FORKED : BERTH_RET_INVALID_CTX;
+    what.submitted_ns = berth_now_ns();
+    what.next_ping_ns = UINT64_MAX;
+    ret = open_begin(client, module, config, config_len, 1, options, &what, &context, &request);
+    if (context) {
+        if (ret == 0) {
+            __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
+            out->bits = context->handle;
+            if (reply_thread_need(context) != 0)
+                context_fail_now(context, BERTH_RET_EXHAUSTED, NULL, 0);
+            context_arm_tick(context, context->open_bound_ns);
+            parker_unpark(&context->reply_parker);
+        } else {
+            context_fail_now(context, (uint32_t)ret, NULL, 0);
+        }
+        context_release(context);
+    }
+    client_release(client);
+    return ret;
+}
+
+int berth_call_static(berth_client handle, const char *module, const char *method, const void *data, size_t len,
+                      int timeout_ms, struct berth_reply *reply) {
+    struct context *context = NULL;
+    berth_context ignored;
+    int ret = method ? check_open(module, data, len, NULL, &ignored) : BERTH_RET_INVALID_ARGUMENT;
+    if (!reply)
+        return BERTH_RET_INVALID_ARGUMENT;
+    memset(reply, 0, sizeof *reply);
+    if (ret)
+        return refuse(reply, ret, open_refusal(ret));
+    struct client *client = client_acquire(handle);
+    if (!client) {
+        ret = fork_guard_is_child() ? BERTH_RET_FORKED : BERTH_RET_INVALID_CTX;
+        return refuse(reply, ret, open_refusal(ret));
+    }
+    ret = open_begin(client, module, NULL, 0, 0, NULL, NULL, &context, NULL);
+    if (ret == 0) {
+        berth_context bits = {context->handle};
+        ret = berth_call(bits, berth_method_id(method, strlen(method)), data, len, timeout_ms, reply);
+        context_close_quietly(context, ret == BERTH_RET_TIMEOUT);
+    } else {
+        refuse(reply, ret, open_refusal(ret));
+    }
+    if (context)
+        context_release(context);
+    client_release(client);
+    return ret;
+}

@@ -1,0 +1,127 @@
+/* The hot way in: one lock, one frame, one look at whether the worker sleeps. */
+#include "context.h"
+#include "raw_io.h"
+#include "status.h"
+
+/* Freed slots come back over free_shared, pushed by any thread and taken whole by the one that holds submit_lock; so
+ * no slot can leave and return between a push's look and its exchange. */
+static struct request *request_take(struct context *context) {
+    if (!context->free_local) {
+        context->free_local = (uint32_t)__atomic_exchange_n(&context->free_shared, 0, __ATOMIC_ACQUIRE);
+        if (!context->free_local)
+            return NULL;
+    }
+    struct request *request = &context->requests[context->free_local - 1];
+    context->free_local = request->next_free;
+    return request;
+}
+
+void request_free(struct context *context, struct request *request) {
+    uint64_t first = __atomic_load_n(&context->free_shared, __ATOMIC_RELAXED);
+    uint32_t slot = (uint32_t)(request - context->requests);
+    __atomic_store_n(&request->state, REQUEST_FREE, __ATOMIC_RELAXED);
+    do
+        request->next_free = (uint32_t)first;
+    while (!__atomic_compare_exchange_n(&context->free_shared, &first, slot + 1, 1, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED));
+}
+
+static int refusal(const struct context *context) {
+    switch (context_state(context)) {
+    case CONTEXT_RECYCLE_PENDING: return BERTH_RET_RECYCLED;
+    case CONTEXT_CLOSED: return BERTH_RET_CLOSED;
+    default: return (int)__atomic_load_n(&context->fail_ret, __ATOMIC_ACQUIRE);
+    }
+}
+
+const char *context_refusal_text(int ret) {
+    switch (ret) {
+    case BERTH_RET_RECYCLED: return BERTH_TEXT_NOT_ACCEPTING;
+    case BERTH_RET_TOO_LARGE: return "the request is larger than 16 MiB";
+    case BERTH_RET_QUEUE_FULL: return "the request ring is full";
+    case BERTH_RET_BUSY: return "too many requests in flight";
+    case BERTH_RET_INVALID_CTX: return "no such context";
+    case BERTH_RET_FORKED: return "called in a child of the process that opened the context";
+    case BERTH_RET_INVALID_ARGUMENT: return "an argument cannot be";
+    default: return "the context is gone";
+    }
+}
+
+static void wake_worker(struct context *context, struct berth_ring_producer *ring, uint32_t due) {
+    if (due == BERTH_ASLEEP_FUTEX)
+        berth_ring_wake_futex(ring->control);
+    else if (due == BERTH_ASLEEP_FD)
+        raw_signal(context->doorbell);
+}
+
+/* With submit_lock. */
+static int write_frame(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+                       const struct request *what, struct request **out, uint64_t *out_id) {
+    uint32_t state = context_state(context);
+    if (state != CONTEXT_ACTIVE && state != CONTEXT_OPENING)
+        return refusal(context);
+    struct request *request = request_take(context);
+    if (!request)
+        return BERTH_RET_BUSY;
+    uint8_t *payload;
+    int rc = berth_ring_reserve(&context->request_ring, (uint32_t)len, &payload);
+    if (rc) {
+        request->next_free = context->free_local;
+        context->free_local = (uint32_t)(request - context->requests) + 1;
+        return rc == -ENOSPC ? BERTH_RET_QUEUE_FULL : BERTH_RET_PROTOCOL;
+    }
+    if (len)
+        memcpy(payload, data, len);
+    request->id += (uint64_t)1 << 32;
+    if (request->id >> 32 == 0)
+        request->id += (uint64_t)1 << 32;
+    request->kind = what->kind;
+    request->reply = what->reply;
+    request->callback = what->callback;
+    request->user_data = what->user_data;
+    request->submitted_ns = what->submitted_ns;
+    request->next_ping_ns = what->next_ping_ns;
+    __atomic_store_n(&request->state, REQUEST_PENDING, __ATOMIC_RELEASE);
+    struct berth_frame_header header = {(uint32_t)len, frame_kind, 0, request->id, method, 0, 0};
+    *out = request;
+    if (out_id)
+        *out_id = request->id; /* before the frame is out: the answer may come first */
+    __atomic_store_n(&context->segment.header->requests_submitted, ++context->submitted, __ATOMIC_RELAXED);
+    wake_worker(context, &context->request_ring, berth_ring_commit(&context->request_ring, &header));
+    return 0;
+}
+
+int context_submit(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+                   const struct request *what, struct request **out, uint64_t *out_id) {
+    if (len > BERTH_MAX_PAYLOAD)
+        return BERTH_RET_TOO_LARGE;
+    pthread_mutex_lock(&context->submit_lock);
+    int rc = write_frame(context, frame_kind, method, data, len, what, out, out_id);
+    if (len > BERTH_HOT_WINDOW)
+        context->last_large_ns = berth_now_ns();
+    pthread_mutex_unlock(&context->submit_lock);
+    if (len > BERTH_HOT_WINDOW)
+        context_arm_tick(context, context->last_large_ns + TRIM_AFTER_NS);
+    return rc;
+}
+
+int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t id) {
+    uint8_t *payload;
+    uint32_t due = BERTH_AWAKE;
+    struct berth_frame_header header = {0, frame_kind, 0, id, 0, 0, 0};
+    pthread_mutex_lock(&context->submit_lock);
+    int rc = berth_ring_reserve(&context->urgent_ring, 0, &payload);
+    if (rc == 0)
+        due = berth_ring_commit(&context->urgent_ring, &header);
+    pthread_mutex_unlock(&context->submit_lock);
+    wake_worker(context, &context->urgent_ring, due);
+    return rc;
+}
+
+void context_refuse(struct context *context, int ret, struct berth_reply *reply) {
+    /* A lost context's verdict says more than any text for its code. */
+    if (__atomic_load_n(&context->settled, __ATOMIC_ACQUIRE) && ret == (int)context->fail_ret && context->fail_len)
+        reply_set(reply, ret, context->fail_data, context->fail_len);
+    else
+        reply_text(reply, ret, context_refusal_text(ret));
+}

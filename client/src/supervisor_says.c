@@ -1,0 +1,60 @@
+/* What the supervisor says of a context: opened, refused, or that its worker died. On the control thread. */
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "cbor_map.h"
+#include "context.h"
+#include "raw_io.h"
+
+static void watch_worker(struct context *context) {
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = context->handle}};
+    raw_syscall(SYS_epoll_ctl, context->client->epoll, EPOLL_CTL_ADD, context->worker_pidfd, (long)&event, 0);
+}
+
+void context_opened(struct context *context, struct control_packet *packet) {
+    const struct berth_control_field *fields = packet->message.fields;
+    size_t len = fields[BERTH_KEY_METHODS].len;
+    pthread_mutex_lock(&context->submit_lock); /* a close may read the bounds at any time */
+    context->id = fields[BERTH_KEY_CONTEXT].number;
+    context->worker_pid = (uint32_t)fields[BERTH_KEY_PID].number;
+    context->drain_ms = (uint32_t)fields[BERTH_KEY_DRAIN_MS].number;
+    context->teardown_ms = (uint32_t)fields[BERTH_KEY_TEARDOWN_MS].number;
+    pthread_mutex_unlock(&context->submit_lock);
+    context->worker_pidfd = packet->fds[0];
+    packet->fd_count = 0;
+    context->methods = malloc(len + 1);
+    if (context->methods) {
+        memcpy(context->methods, fields[BERTH_KEY_METHODS].data, len);
+        context->method_count = len / sizeof *context->methods;
+    }
+    watch_worker(context);
+    __atomic_store_n(&context->opened, 1, __ATOMIC_RELEASE);
+    if (context_state(context) == CONTEXT_RECYCLE_PENDING)
+        context_send_closing(context);
+}
+
+void context_refused(struct context *context, const struct berth_control_message *message) {
+    const struct berth_control_field *text = &message->fields[BERTH_KEY_TEXT];
+    uint64_t ret = message->fields[BERTH_KEY_RET].number;
+    if (ret == 0 || ret > BERTH_RET_INVALID_ARGUMENT)
+        ret = BERTH_RET_PROTOCOL;
+    context_fail_now(context, (uint32_t)ret, text->data, text->len);
+}
+
+void context_died(struct context *context, const struct berth_control_message *message) {
+    static const struct berth_control_field none[BERTH_KEY_COUNT];
+    const struct berth_control_field *fields = message ? message->fields : none;
+    uint8_t payload[8192];
+    const size_t capacity = sizeof payload;
+    int has_signal = fields[BERTH_KEY_SIGNAL].kind, has_status = fields[BERTH_KEY_STATUS].kind;
+    size_t log_len = fields[BERTH_KEY_LOG].len > 6000 ? 6000 : fields[BERTH_KEY_LOG].len;
+    size_t at = cbor_encode_map_start((size_t)(3 + (has_signal || has_status)), payload, capacity);
+    if (has_signal)
+        at = cbor_map_put_number(payload, at, capacity, "signal", fields[BERTH_KEY_SIGNAL].number);
+    else if (has_status)
+        at = cbor_map_put_number(payload, at, capacity, "status", fields[BERTH_KEY_STATUS].number);
+    at = cbor_map_put_number(payload, at, capacity, "pid", context->worker_pid);
+    at = cbor_map_put_number(payload, at, capacity, "uses", fields[BERTH_KEY_USES].number);
+    at = cbor_map_put_text(payload, at, capacity, "last_log", log_len ? (const char *)fields[BERTH_KEY_LOG].data : "", log_len);
+    context_fail_now(context, BERTH_RET_WORKER_DIED, payload, at);
+}

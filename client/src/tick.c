@@ -1,0 +1,100 @@
+/* What is due for a context, by the control thread's clock: bounds of open and close, progress pings, the grace after a
+ * worker's death, and giving a burst's pages back. A context without requests has nothing due. */
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "context.h"
+#include "status.h"
+
+void context_arm_tick(struct context *context, uint64_t due_ns) {
+    uint64_t due = __atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST);
+    while (due == 0 || due > due_ns) {
+        if (__atomic_compare_exchange_n(&context->tick_due_ns, &due, due_ns, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            client_kick(context->client);
+            return;
+        }
+    }
+}
+
+static uint64_t ping_one(struct context *context, struct request *request, uint64_t now) {
+    char text[24];
+    if (request->kind == REQUEST_BLOCKING || request->next_ping_ns == UINT64_MAX)
+        return 0;
+    if (now >= request->next_ping_ns) {
+        unsigned long long ms = (now - request->submitted_ns) / 1000000;
+        int len = snprintf(text, sizeof text, "%llu", ms);
+        context_complete(context, BERTH_PROGRESS, request->id, BERTH_RET_STALE_WARN,
+                         request->kind == REQUEST_CALLBACK ? request->callback : NULL, request->user_data, NULL, 0,
+                         text, (size_t)len);
+        request->next_ping_ns = now + (uint64_t)context->stale_warn_ms * 1000000u;
+    }
+    return request->next_ping_ns;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
+
+/* A request is claimed while it is looked at, so that no ping follows its answer. */
+static uint64_t ping_stale(struct context *context, uint64_t now) {
+    uint64_t next = 0;
+    for (uint32_t slot = 0; slot < context->max_in_flight && context->stale_warn_ms != UINT32_MAX; slot++) {
+        struct request *request = &context->requests[slot];
+        uint32_t pending = REQUEST_PENDING;
+        if (__atomic_load_n(&request->state, __ATOMIC_RELAXED) != REQUEST_PENDING ||
+            !__atomic_compare_exchange_n(&request->state, &pending, REQUEST_COMPLETING, 0, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_RELAXED))
+            continue;
+        next = sooner(next, ping_one(context, request, now));
+        __atomic_store_n(&request->state, REQUEST_PENDING, __ATOMIC_RELEASE);
+    }
+    return next;
+}
+
+/* Gives back the pages that a burst touched beyond the hot window, once the worker has read them all. */
+static uint64_t trim(struct context *context, uint64_t now) {
+    uint64_t next = 0;
+    struct berth_ring_producer *ring = &context->request_ring;
+    pthread_mutex_lock(&context->submit_lock);
+    if (ring->high_water > 2 * BERTH_HOT_WINDOW) {
+        if (berth_ring_refresh_head(ring) == 0 && ring->head_seen == ring->tail &&
+            now - context->last_large_ns >= TRIM_AFTER_NS) {
+            madvise(ring->bytes + BERTH_HOT_WINDOW, ((ring->high_water + 4095) & ~(uint64_t)4095) - BERTH_HOT_WINDOW,
+                    MADV_REMOVE);
+            ring->high_water = BERTH_HOT_WINDOW;
+        } else {
+            next = now + TRIM_AFTER_NS;
+        }
+    }
+    pthread_mutex_unlock(&context->submit_lock);
+    return next;
+}
+
+uint64_t context_tick(struct context *context, uint64_t now) {
+    uint64_t next = 0, due = __atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST);
+    if (!due || due > now)
+        return due;
+    __atomic_store_n(&context->tick_due_ns, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&context->settled, __ATOMIC_ACQUIRE))
+        return 0;
+    uint64_t close_bound = __atomic_load_n(&context->close_bound_ns, __ATOMIC_ACQUIRE);
+    if (close_bound && now >= close_bound) {
+        __atomic_store_n(&context->closed_outcome, BERTH_KILLED, __ATOMIC_RELAXED);
+        context_fail_now(context, BERTH_RET_RECYCLED, BERTH_TEXT_CUT_OFF, sizeof BERTH_TEXT_CUT_OFF - 1);
+        return 0;
+    }
+    next = sooner(next, close_bound);
+    if (context->open_bound_ns && context_state(context) == CONTEXT_OPENING) {
+        static const char text[] = "the open was not answered before its deadline";
+        if (now >= context->open_bound_ns)
+            context_fail_now(context, BERTH_RET_TIMEOUT, text, sizeof text - 1);
+        next = sooner(next, context->open_bound_ns);
+    }
+    if (context->died_ns && now >= context->died_ns + DIED_GRACE_NS)
+        context_died(context, NULL);
+    else if (context->died_ns)
+        next = sooner(next, context->died_ns + DIED_GRACE_NS);
+    next = sooner(next, ping_stale(context, now));
+    next = sooner(next, trim(context, now));
+    if (next)
+        context_arm_tick(context, next);
+    return next;
+}

@@ -1,0 +1,32 @@
+// One end of a control connection: whole messages with their descriptors over a SOCK_SEQPACKET socket. Knows no
+// event loop; the owner polls fd().
+#pragma once
+
+#include <optional>
+
+#include "control/message.h"
+
+namespace berth {
+
+class Channel {
+  public:
+    explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+    int fd() const { return socket_.get(); }
+
+    // Sends without waiting. An error of ret BERTH_RET_BUSY: the peer does not read and the socket is full.
+    Result<bool> send(const Message &message);
+
+    enum class Got { Message, Nothing, End };
+    struct Received {
+        Got got;
+        std::optional<Message> message; // with Got::Message
+    };
+    // Takes one message if there is one (flags: MSG_DONTWAIT, or 0 to wait). An error of ret BERTH_RET_PROTOCOL: the
+    // packet cannot be; the text says why.
+    Result<Received> receive(int flags);
+
+  private:
+    UniqueFd socket_;
+};
+
+} // namespace berth

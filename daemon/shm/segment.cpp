@@ -1,0 +1,71 @@
+#include "shm/segment.h"
+
+#include <cstring>
+
+#include "shm/memfd.h"
+
+namespace berth {
+namespace {
+
+bool power_of_two(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
+
+std::string check_ring(const berth_segment_header &header, int ring, uint64_t mapped_size) {
+    const auto &g = header.rings[ring];
+    uint64_t least = ring == BERTH_RING_URGENT ? 4096 : 2 * (uint64_t{header.max_payload} + BERTH_SEGMENT_HEADER_SIZE);
+    if (!power_of_two(g.capacity) || g.capacity < least || g.capacity > BERTH_CAPACITY_LIMIT)
+        return "ring " + std::to_string(ring) + " has a capacity of " + std::to_string(g.capacity);
+    if (g.offset % 4096 || g.offset < BERTH_SEGMENT_HEADER_SIZE || g.offset > mapped_size ||
+        g.capacity > mapped_size - g.offset)
+        return "ring " + std::to_string(ring) + " lies outside the segment";
+    for (int other = 0; other < ring; other++) {
+        const auto &o = header.rings[other];
+        if (g.offset < o.offset + o.capacity && o.offset < g.offset + g.capacity)
+            return "rings " + std::to_string(other) + " and " + std::to_string(ring) + " overlap";
+    }
+    return {};
+}
+
+} // namespace
+
+std::string check_segment_header(const berth_segment_header &header, uint64_t mapped_size) {
+    if (header.magic != BERTH_SEGMENT_MAGIC)
+        return "no segment: wrong magic";
+    if (header.major != BERTH_SEGMENT_MAJOR)
+        return "segment version " + std::to_string(header.major) + ", this side speaks " +
+               std::to_string(BERTH_SEGMENT_MAJOR);
+    if (header.segment_size != mapped_size)
+        return "the segment's size is not what its header says";
+    if (header.max_payload == 0 || header.max_payload > BERTH_MAX_PAYLOAD)
+        return "a largest payload of " + std::to_string(header.max_payload);
+    if (header.max_in_flight == 0 || header.max_in_flight > BERTH_MAX_IN_FLIGHT)
+        return "a bound of " + std::to_string(header.max_in_flight) + " requests in flight";
+    for (uint32_t word : header.reserved0)
+        if (word)
+            return "a reserved word is not zero";
+    for (int ring = 0; ring < BERTH_RING_COUNT; ring++)
+        if (auto why = check_ring(header, ring, mapped_size); !why.empty())
+            return why;
+    return {};
+}
+
+Result<Segment> Segment::attach(UniqueFd fd) {
+    auto memfd = Memfd::adopt(std::move(fd));
+    if (!memfd)
+        return memfd.error();
+    if (memfd->size() < BERTH_SEGMENT_HEADER_SIZE)
+        return Error{14, "the segment is smaller than its header"};
+    auto region = map_memfd(*memfd);
+    if (!region)
+        return region.error();
+    Segment segment(std::move(*region));
+    berth_segment_header copy;
+    std::memcpy(&copy, segment.base(), sizeof copy);
+    if (auto why = check_segment_header(copy, memfd->size()); !why.empty())
+        return Error{14, why};
+    segment.max_payload_ = copy.max_payload;
+    segment.max_in_flight_ = copy.max_in_flight;
+    std::memcpy(segment.rings_, copy.rings, sizeof copy.rings);
+    return segment;
+}
+
+} // namespace berth

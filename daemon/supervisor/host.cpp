@@ -1,0 +1,108 @@
+#include "supervisor/host.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "supervisor/log_lines.h"
+#include "supervisor/rets.h"
+#include "supervisor/version.h"
+
+namespace berth {
+namespace {
+constexpr uint64_t kMaxTimeoutMs = 3'600'000;
+}
+
+Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return Error{kRetErr, fmt::format("SO_PEERCRED: {}", std::strerror(errno))};
+    if (peer.pid <= 0)
+        return Error{kRetErr, "its pid is not visible from here (another pid namespace)"};
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+    if (!pidfd)
+        return Error{kRetErr, fmt::format("pidfd_open of pid {}: {}", peer.pid, std::strerror(errno))};
+    return std::unique_ptr<Host>(
+        new Host(loop, std::move(socket), std::move(pidfd), {peer.pid, peer.uid, peer.gid}, owner));
+}
+
+Host::Host(uv_loop_t *loop, UniqueFd socket, UniqueFd pidfd, Credentials credentials, HostOwner &owner)
+    : owner_(owner), credentials_(credentials), pidfd_(std::move(pidfd)), peer_(loop, std::move(socket), *this) {
+    // A forked child may hold the socket open long after the host itself is dead.
+    death_ = std::make_unique<Poller>(loop, pidfd_.get(), [this](int) { on_gone(""); });
+}
+
+void Host::refuse(uint64_t seq, int ret, const std::string &text) {
+    send(std::move(Message(BERTH_MSG_REFUSED)
+                       .with(BERTH_KEY_SEQ, seq)
+                       .with(BERTH_KEY_RET, static_cast<uint64_t>(ret))
+                       .with_text(BERTH_KEY_TEXT, text)));
+}
+
+void Host::disconnect(const std::string &why) { on_gone(why); }
+
+void Host::on_gone(const std::string &why) {
+    if (gone_)
+        return;
+    gone_ = true;
+    peer_.close();
+    death_.reset();
+    owner_.on_host_gone(*this, why);
+}
+
+void Host::greet(const Message &hello) {
+    uint64_t least = std::max<uint64_t>(hello.number(BERTH_KEY_VERSION_MIN), BERTH_CONTROL_VERSION_MIN);
+    uint64_t version = std::min<uint64_t>(hello.number(BERTH_KEY_VERSION_MAX), BERTH_CONTROL_VERSION_MAX);
+    if (version < least) {
+        auto why = fmt::format("no common protocol version: it speaks {} to {}, this daemon {} to {}",
+                               hello.number(BERTH_KEY_VERSION_MIN), hello.number(BERTH_KEY_VERSION_MAX),
+                               BERTH_CONTROL_VERSION_MIN, BERTH_CONTROL_VERSION_MAX);
+        refuse(0, kRetProtocol, why);
+        return disconnect(why);
+    }
+    welcomed_ = true;
+    name_ = printable(hello.text(BERTH_KEY_NAME).substr(0, 64));
+    send(std::move(Message(BERTH_MSG_WELCOME)
+                       .with(BERTH_KEY_VERSION, version)
+                       .with_text(BERTH_KEY_NAME, kDaemonName)
+                       .with(BERTH_KEY_PID, static_cast<uint64_t>(::getpid()))));
+}
+
+void Host::closing(const Message &message) {
+    auto id = ContextId{message.number(BERTH_KEY_CONTEXT)};
+    switch (contexts_.closing(id)) {
+    case ContextBook::Closing::Mine:
+        return owner_.on_closing(*this, id, std::min(message.number(BERTH_KEY_TIMEOUT_MS), kMaxTimeoutMs));
+    case ContextBook::Closing::Late:
+        return;
+    case ContextBook::Closing::NotYours:
+        return disconnect(fmt::format("it closes context {}, which is not its own", number(id)));
+    }
+}
+
+void Host::on_message(Message message) {
+    if (gone_)
+        return;
+    if (!welcomed_ && message.type() != BERTH_MSG_HELLO)
+        return disconnect(fmt::format("{} before hello", message.type_name()));
+    if (welcomed_ && message.type() == BERTH_MSG_HELLO)
+        return disconnect("a second hello");
+    switch (message.type()) {
+    case BERTH_MSG_HELLO:
+        return greet(message);
+    case BERTH_MSG_OPEN:
+        return owner_.on_open(*this, std::move(message));
+    case BERTH_MSG_CLOSING:
+        return closing(message);
+    case BERTH_MSG_STATUS:
+        return owner_.on_status(*this, message.number(BERTH_KEY_SEQ));
+    default:
+        return disconnect(fmt::format("a host does not send {}", message.type_name()));
+    }
+}
+
+} // namespace berth

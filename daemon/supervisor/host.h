@@ -1,0 +1,70 @@
+// One connected host: its identity, its side of the conversation, and the watch over its life.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <sys/types.h>
+
+#include "supervisor/context_book.h"
+#include "supervisor/peer.h"
+
+namespace berth {
+
+class Host;
+
+class HostOwner {
+  public:
+    virtual void on_open(Host &host, Message open) = 0;
+    virtual void on_closing(Host &host, ContextId context, uint64_t timeout_ms) = 0;
+    virtual void on_status(Host &host, uint64_t seq) = 0;
+    // Comes once, last; `why` is empty when the host left of its own accord.
+    virtual void on_host_gone(Host &host, const std::string &why) = 0;
+
+  protected:
+    ~HostOwner() = default;
+};
+
+struct Credentials {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+
+class Host : private PeerHandler {
+  public:
+    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified.
+    static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
+
+    pid_t pid() const { return credentials_.pid; }
+    uid_t uid() const { return credentials_.uid; }
+    gid_t gid() const { return credentials_.gid; }
+    int pidfd() const { return pidfd_.get(); }
+    const std::string &name() const { return name_; }
+    ContextBook &contexts() { return contexts_; }
+
+    void send(Message message) { peer_.send(std::move(message)); }
+    void refuse(uint64_t seq, int ret, const std::string &text);
+    // Ends the connection; the owner hears on_host_gone before this returns.
+    void disconnect(const std::string &why);
+
+    size_t opens_pending = 0; // kept by the pool
+
+  private:
+    Host(uv_loop_t *loop, UniqueFd socket, UniqueFd pidfd, Credentials credentials, HostOwner &owner);
+    void on_message(Message message) override;
+    void on_gone(const std::string &why) override;
+    void greet(const Message &hello);
+    void closing(const Message &message);
+
+    HostOwner &owner_;
+    Credentials credentials_;
+    UniqueFd pidfd_;
+    std::unique_ptr<Poller> death_; // after the pidfd
+    Peer peer_;
+    std::string name_; // as it calls itself; empty before hello
+    bool welcomed_ = false;
+    bool gone_ = false;
+    ContextBook contexts_;
+};
+
+} // namespace berth

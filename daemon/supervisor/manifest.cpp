@@ -1,0 +1,198 @@
+#include "supervisor/manifest.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <optional>
+#include <toml++/toml.h>
+
+namespace berth {
+namespace {
+
+constexpr int64_t kMaxMs = 3'600'000;
+constexpr int64_t kMaxCount = 1'000'000;
+constexpr int64_t kMaxSpares = 1000;
+
+const char *type_name(toml::node_type type) {
+    switch (type) {
+    case toml::node_type::string:
+        return "a string";
+    case toml::node_type::integer:
+        return "an integer";
+    case toml::node_type::floating_point:
+        return "a float";
+    case toml::node_type::boolean:
+        return "a boolean";
+    case toml::node_type::array:
+        return "an array";
+    case toml::node_type::table:
+        return "a table";
+    default:
+        return "a date or time";
+    }
+}
+
+bool name_valid(std::string_view name) {
+    auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+               c == '-';
+    };
+    return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
+}
+
+uint32_t line_of(const toml::node &node) { return std::max<uint32_t>(1, node.source().begin.line); }
+
+// Walks the table's keys, fills the manifest and keeps the mistake that stands first in the file.
+class Reader {
+  public:
+    explicit Reader(const std::string &file) : file_(file) { manifest_.file = file; }
+
+    Result<Manifest> read(const toml::table &table);
+
+  private:
+    void key(std::string_view key, const toml::node &node);
+    void text(std::string_view key, const toml::node &node, std::string &out);
+    void count(std::string_view key, const toml::node &node, int64_t most, uint32_t &out);
+    void name(const toml::node &node);
+    void library(const toml::node &node);
+    void recycle(const toml::node &node);
+    void env(const toml::node &node);
+    void default_name();
+    void mistake(uint32_t line, std::string_view key, std::string_view what);
+
+    const std::string &file_;
+    Manifest manifest_;
+    uint32_t mistake_line_ = 0;
+    std::string mistake_;
+};
+
+void Reader::mistake(uint32_t line, std::string_view key, std::string_view what) {
+    if (mistake_line_ && mistake_line_ <= line)
+        return;
+    mistake_line_ = line;
+    mistake_ = manifest_error_line(file_, line, key, what);
+}
+
+void Reader::text(std::string_view key, const toml::node &node, std::string &out) {
+    if (auto *value = node.as_string())
+        out = value->get();
+    else
+        mistake(line_of(node), key, fmt::format("must be a string, not {}", type_name(node.type())));
+}
+
+void Reader::count(std::string_view key, const toml::node &node, int64_t most, uint32_t &out) {
+    auto *value = node.as_integer();
+    if (!value)
+        mistake(line_of(node), key, fmt::format("must be an integer, not {}", type_name(node.type())));
+    else if (value->get() < 0 || value->get() > most)
+        mistake(line_of(node), key, fmt::format("must be from 0 to {}, not {}", most, value->get()));
+    else
+        out = static_cast<uint32_t>(value->get());
+}
+
+void Reader::name(const toml::node &node) {
+    text("name", node, manifest_.name);
+    manifest_.name_line = line_of(node);
+    if (node.is_string() && !name_valid(manifest_.name))
+        mistake(line_of(node), "name", "must be 1 to 64 of A-Z a-z 0-9 _ . -");
+}
+
+void Reader::library(const toml::node &node) {
+    text("library", node, manifest_.library);
+    if (node.is_string() && manifest_.library.empty())
+        mistake(line_of(node), "library", "must not be empty");
+    auto folder = std::filesystem::path(file_).parent_path();
+    manifest_.library = (folder / manifest_.library).lexically_normal().string();
+}
+
+void Reader::recycle(const toml::node &node) {
+    std::string policy = "context";
+    text("recycle", node, policy);
+    if (policy != "context" && policy != "process")
+        mistake(line_of(node), "recycle", "must be \"context\" or \"process\"");
+    manifest_.recycle = policy == "process" ? RecyclePolicy::Process : RecyclePolicy::Context;
+}
+
+void Reader::env(const toml::node &node) {
+    auto *table = node.as_table();
+    if (!table)
+        return mistake(line_of(node), "env", fmt::format("must be a table, not {}", type_name(node.type())));
+    for (auto &&[variable, value] : *table) {
+        std::string where = fmt::format("env.{}", variable.str());
+        std::string content;
+        text(where, value, content);
+        if (variable.str().empty() ||
+            variable.str().find_first_of(std::string_view("=\0", 2)) != std::string_view::npos)
+            mistake(line_of(value), where, "cannot name an environment variable");
+        if (content.find('\0') != std::string::npos)
+            mistake(line_of(value), where, "must not hold a zero byte");
+        manifest_.env.emplace(variable.str(), std::move(content));
+    }
+}
+
+void Reader::key(std::string_view key, const toml::node &node) {
+    if (key == "name")
+        name(node);
+    else if (key == "library")
+        library(node);
+    else if (key == "description")
+        text(key, node, manifest_.description);
+    else if (key == "spares")
+        count(key, node, kMaxSpares, manifest_.spares);
+    else if (key == "max_contexts")
+        count(key, node, kMaxCount, manifest_.max_contexts);
+    else if (key == "drain_timeout_ms")
+        count(key, node, kMaxMs, manifest_.drain_timeout_ms);
+    else if (key == "teardown_timeout_ms")
+        count(key, node, kMaxMs, manifest_.teardown_timeout_ms);
+    else if (key == "max_uses")
+        count(key, node, kMaxCount, manifest_.max_uses);
+    else if (key == "recycle")
+        recycle(node);
+    else if (key == "env")
+        env(node);
+    else
+        mistake(line_of(node), key, "unknown");
+}
+
+void Reader::default_name() {
+    manifest_.name = std::filesystem::path(file_).stem().string();
+    if (!name_valid(manifest_.name))
+        mistake(1, "name", "missing, and the file's name cannot serve as one");
+}
+
+Result<Manifest> Reader::read(const toml::table &table) {
+    for (auto &&[name, node] : table)
+        key(name.str(), node);
+    if (!table.contains("name"))
+        default_name();
+    if (!table.contains("library"))
+        mistake(1, "library", "missing");
+    if (mistake_line_)
+        return Error{1, mistake_};
+    return std::move(manifest_);
+}
+
+} // namespace
+
+bool Manifest::serves_like(const Manifest &other) const {
+    return library == other.library && drain_timeout_ms == other.drain_timeout_ms &&
+           teardown_timeout_ms == other.teardown_timeout_ms && max_uses == other.max_uses && recycle == other.recycle &&
+           env == other.env;
+}
+
+std::string manifest_error_line(const std::string &file, uint32_t line, std::string_view key, std::string_view what) {
+    if (key.empty())
+        return fmt::format("{}:{}: {}", file, line, what);
+    return fmt::format("{}:{}: key '{}': {}", file, line, key, what);
+}
+
+Result<Manifest> parse_manifest(std::string_view text, const std::string &file) {
+    try {
+        return Reader(file).read(toml::parse(text, file));
+    } catch (const toml::parse_error &e) {
+        return Error{1, manifest_error_line(file, std::max<uint32_t>(1, e.source().begin.line), "", e.description())};
+    }
+}
+
+} // namespace berth

@@ -1,0 +1,31 @@
+// A module that can be served. Workers and catalogue share it; one whose manifest changed is replaced by a new object,
+// and the old one lives on with the workers that were started for it.
+#pragma once
+
+#include <set>
+#include <string>
+#include <sys/types.h>
+
+#include "supervisor/backoff.h"
+#include "supervisor/manifest.h"
+
+namespace berth {
+
+struct Module {
+    Manifest manifest;
+    bool current = true; // still in the catalogue
+
+    // As the last worker that got ready told it.
+    std::string version;
+    std::string methods;      // ids, 4 bytes each
+    std::string method_names; // a newline between
+
+    std::string last_error; // of the last worker that did not get ready; empty after one that did
+    Backoff backoff;        // of spares
+    std::set<uid_t> users;  // uids for which spares are kept, beside the daemon's own
+
+    // How long a recall may take in the worker: two rounds of draining, then the teardown.
+    uint64_t recall_bound_ms() const { return 2 * uint64_t{manifest.drain_timeout_ms} + manifest.teardown_timeout_ms; }
+};
+
+} // namespace berth

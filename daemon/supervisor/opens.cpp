@@ -1,0 +1,146 @@
+// The pool's opens: each waits in line until a worker has it, or a bound passes. One that finds an idle worker takes
+// the short way: lease to the worker, opened to the host, and everything else (spares) later.
+#include "supervisor/pool.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "supervisor/rets.h"
+
+namespace berth {
+namespace {
+
+constexpr uint64_t kOpenTimeoutMs = 10'000;
+constexpr uint64_t kMaxOpenTimeoutMs = 3'600'000;
+constexpr size_t kMaxSpawning = 8; // of one module for one user: more would only be slower together
+
+} // namespace
+
+void Pool::open(Host &host, Message message) {
+    PendingOpen open{ContextId{next_context_++},
+                     &host,
+                     message.number(BERTH_KEY_SEQ),
+                     std::string(message.text(BERTH_KEY_MODULE)),
+                     now_ms(),
+                     kOpenTimeoutMs,
+                     message.take_fd(0),
+                     message.take_fd(1),
+                     message.take_fd(2),
+                     nullptr};
+    if (message.has(BERTH_KEY_TIMEOUT_MS))
+        open.timeout_ms = std::min(message.number(BERTH_KEY_TIMEOUT_MS), kMaxOpenTimeoutMs);
+    auto module = find_module(open.module);
+    if (stopping_)
+        return host.refuse(open.seq, kRetUnavailable, "berthd is shutting down");
+    if (!module)
+        return host.refuse(open.seq, kRetNoModule, unknown_module(open.module));
+    if (host.opens_pending >= kMaxPendingPerHost)
+        return host.refuse(open.seq, kRetBusy, fmt::format("{} opens of this host wait already", kMaxPendingPerHost));
+    auto waits = [&](const PendingOpen &other) { return other.module == open.module; };
+    Worker *idle = at_limit(*module) || std::any_of(opens_.begin(), opens_.end(), waits)
+                       ? nullptr
+                       : find_idle(*module, host.uid());
+    if (!idle || !lease(open, *idle))
+        queue(std::move(open));
+    module->users.insert(host.uid());
+}
+
+void Pool::queue(PendingOpen open) {
+    auto &entry = opens_.emplace_back(std::move(open));
+    entry.host->opens_pending++;
+    entry.timer = std::make_unique<Timer>(loop_, [this, id = entry.context] { timed_out(id); });
+    entry.timer->start(entry.timeout_ms);
+    serve(std::string(entry.module));
+}
+
+// Gives the waiting opens of a module their workers, in order, and spawns what is missing.
+void Pool::serve(const std::string &name) {
+    auto module = find_module(name);
+    if (!module || stopping_)
+        return;
+    size_t granted = 0;
+    std::map<uid_t, size_t> wanted;
+    for (auto open = opens_.begin(); open != opens_.end();) {
+        auto here = open++;
+        if (here->module != name)
+            continue;
+        size_t most = module->manifest.max_contexts;
+        if (most && leases_of(*module) + granted >= most)
+            break;
+        Worker *idle = find_idle(*module, here->host->uid());
+        if (idle && lease(*here, *idle)) {
+            here->host->opens_pending--;
+            opens_.erase(here);
+            continue;
+        }
+        granted++;
+        wanted[here->host->uid()]++;
+    }
+    spawn_for(module, wanted);
+}
+
+void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t, size_t> &wanted) {
+    for (auto [uid, opens] : wanted) {
+        size_t soon = count_soon_idle(*module, uid);
+        if (soon)
+            plan_upkeep(kSoonMs);
+        size_t most = std::min(opens - std::min(opens, soon), kMaxSpawning);
+        for (size_t coming = count(*module, uid, WorkerState::Spawning); coming < most; coming++) {
+            auto spawned = spawn(module, uid, users_[uid].gid);
+            if (spawned)
+                continue;
+            auto text = fmt::format("no worker for module '{}' could be started: {}", module->manifest.name,
+                                    spawned.error().text);
+            refuse_first(module->manifest.name, uid, kRetErr, text);
+        }
+    }
+}
+
+void Pool::refuse(PendingOpen &open, int ret, const std::string &text) {
+    spdlog::info("open of {} by pid {} refused: {}", printable(open.module), open.host->pid(),
+                 text.substr(0, text.find('\n')));
+    open.host->opens_pending--;
+    open.host->refuse(open.seq, ret, text);
+}
+
+bool Pool::refuse_first(const std::string &module, uid_t uid, int ret, const std::string &text) {
+    auto waits = [&](const PendingOpen &open) { return open.module == module && open.host->uid() == uid; };
+    auto found = std::find_if(opens_.begin(), opens_.end(), waits);
+    if (found == opens_.end())
+        return false;
+    refuse(*found, ret, text);
+    opens_.erase(found);
+    return true;
+}
+
+void Pool::timed_out(ContextId context) {
+    auto found = std::find_if(opens_.begin(), opens_.end(), [&](const auto &open) { return open.context == context; });
+    if (found == opens_.end())
+        return;
+    auto module = find_module(found->module);
+    if (!module)
+        refuse(*found, kRetNoModule, unknown_module(found->module));
+    else if (at_limit(*module))
+        refuse(*found, kRetExhausted,
+               fmt::format("module '{}' has its {} contexts in use (max_contexts), and none ended in {} ms",
+                           found->module, module->manifest.max_contexts, found->timeout_ms));
+    else
+        refuse(*found, kRetTimeout,
+               fmt::format("module '{}': no worker got ready in {} ms", found->module, found->timeout_ms));
+    opens_.erase(found);
+}
+
+std::string Pool::unknown_module(const std::string &name) const {
+    std::string known;
+    for (const auto &[other, module] : modules_)
+        known += (known.empty() ? "" : ", ") + other;
+    auto text = fmt::format("no module '{}'; known are: {}", printable(name.substr(0, 64)),
+                            known.empty() ? "none" : known.substr(0, 2048));
+    for (const auto &broken : broken_)
+        if (broken.name == name)
+            text += fmt::format(" ({})", broken.error);
+    return text;
+}
+
+} // namespace berth

@@ -1,0 +1,199 @@
+#include "supervisor/pool.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "supervisor/rets.h"
+
+namespace berth {
+namespace {
+
+constexpr uint64_t kUpkeepAfterMs = 2;
+constexpr uint64_t kLoadFailedBoundMs = 2000;
+
+} // namespace
+
+Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
+    : loop_(loop), graveyard_(graveyard), config_(std::move(config)), upkeep_(loop, [this] { upkeep(); }) {}
+
+std::shared_ptr<Module> Pool::find_module(const std::string &name) const {
+    auto found = modules_.find(name);
+    return found == modules_.end() ? nullptr : found->second;
+}
+
+// A module whose workers can serve on keeps its object; only what is the daemon's own business changes.
+std::shared_ptr<Module> Pool::adopt_manifest(Manifest manifest) {
+    auto module = find_module(manifest.name);
+    if (!module || !module->manifest.serves_like(manifest)) {
+        auto users = module ? module->users : std::set<uid_t>();
+        module = std::make_shared<Module>();
+        module->users = std::move(users);
+    }
+    module->manifest = std::move(manifest);
+    module->backoff.succeeded(); // somebody may have mended it
+    return module;
+}
+
+void Pool::set_catalogue(Catalogue catalogue) {
+    std::map<std::string, std::shared_ptr<Module>> next;
+    for (auto &manifest : catalogue.modules) {
+        auto module = adopt_manifest(std::move(manifest));
+        next.emplace(module->manifest.name, module);
+    }
+    for (auto &[name, module] : modules_)
+        module->current = false;
+    for (auto &[name, module] : next)
+        module->current = true;
+    modules_ = std::move(next);
+    broken_ = std::move(catalogue.broken);
+    for (const auto &broken : broken_)
+        spdlog::error("{}", broken.error);
+    retire_outdated();
+    for (auto open = opens_.begin(); open != opens_.end();) {
+        auto here = open++;
+        if (find_module(here->module))
+            continue;
+        refuse(*here, kRetNoModule, unknown_module(here->module));
+        opens_.erase(here);
+    }
+    for (const auto &[name, module] : modules_)
+        serve(name);
+    plan_upkeep(0);
+}
+
+Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
+    Worker::Identity identity{uid, gid, config_.own_uid == 0 && uid != 0};
+    auto worker = Worker::spawn(loop_, config_.worker_program, module, identity, *this);
+    if (!worker) {
+        module->backoff.failed(now_ms());
+        module->last_error = worker.error().text;
+        spdlog::error("module {}: {}", module->manifest.name, worker.error().text);
+        return worker.error();
+    }
+    Worker *key = worker->get();
+    workers_.emplace(key, std::move(*worker));
+    return true;
+}
+
+// The one that idles least: its pages are warm, and those that nobody needs grow old.
+Worker *Pool::find_idle(const Module &module, uid_t uid) const {
+    Worker *best = nullptr;
+    for (const auto &[worker, owned] : workers_)
+        if (worker->state() == WorkerState::Idle && worker->module().get() == &module && worker->uid() == uid &&
+            (!best || worker->since_ms() > best->since_ms()))
+            best = worker;
+    return best;
+}
+
+size_t Pool::count(const Module &module, uid_t uid, WorkerState state) const {
+    return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
+        const Worker &worker = *entry.first;
+        return worker.state() == state && worker.module().get() == &module && worker.uid() == uid;
+    }));
+}
+
+// Those whose host has just closed its context: they are back sooner than a new one would be there.
+size_t Pool::count_soon_idle(const Module &module, uid_t uid) const {
+    uint64_t now = now_ms();
+    return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
+        const Worker &worker = *entry.first;
+        return worker.state() == WorkerState::Draining && worker.module().get() == &module && worker.uid() == uid &&
+               worker.may_serve_again() && now - worker.since_ms() < kSoonMs;
+    }));
+}
+
+void Pool::retire(Worker &worker) {
+    worker.settle_start();
+    worker.apply(WorkerEvent::Retire, kRetireBoundMs);
+}
+
+void Pool::retire_outdated() {
+    for (const auto &[worker, owned] : workers_)
+        if (!worker->module()->current &&
+            (worker->state() == WorkerState::Idle || worker->state() == WorkerState::Spawning))
+            retire(*worker);
+}
+
+void Pool::on_worker_ready(Worker &worker) {
+    worker.apply(WorkerEvent::Ready);
+    if (!worker.module()->current || stopping_)
+        return retire(worker);
+    serve(std::string(worker.name()));
+    plan_upkeep(kUpkeepAfterMs);
+}
+
+void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
+    worker.settle_start();
+    worker.apply(WorkerEvent::LoadFailed, kLoadFailedBoundMs, "did not end after its module failed to load");
+    auto &module = *worker.module();
+    module.last_error = text;
+    module.backoff.failed(now_ms());
+    spdlog::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
+    while (module.current && refuse_first(worker.name(), worker.uid(), kRetErr, text)) {
+    }
+}
+
+void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
+    worker.settle_start();
+    auto tail = worker.log_tail();
+    auto text = fmt::format("module '{}': its worker ended before it was ready: {}{}{}{}{}", worker.name(),
+                            describe(end), worker.kill_reason().empty() ? "" : "; killed: ", worker.kill_reason(),
+                            tail.empty() ? "" : "\n", tail);
+    auto &module = *worker.module();
+    module.last_error = text;
+    module.backoff.failed(now_ms());
+    if (module.current)
+        refuse_first(worker.name(), worker.uid(), kRetErr, text);
+}
+
+void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {
+    report_death(worker, end);
+    bool expected = was == WorkerState::Retiring && worker.context() == ContextId::None;
+    spdlog::log(expected ? spdlog::level::info : spdlog::level::warn, "worker {} ({}) ended while {}: {}", worker.pid(),
+                worker.name(), name_of(was), describe(end));
+    if (worker.start_is_open())
+        failed_to_start(worker, end);
+    else if (was == WorkerState::Idle)
+        worker.module()->backoff.failed(now_ms());
+    end_lease(worker);
+    auto name = worker.name();
+    auto found = workers_.find(&worker);
+    graveyard_.take(std::move(found->second));
+    workers_.erase(found);
+    serve(name);
+    plan_upkeep(kUpkeepAfterMs);
+    if (stopping_ && workers_.empty())
+        config_.on_empty();
+}
+
+void Pool::ask_counts() {
+    for (auto &[id, lease] : leases_)
+        lease.worker->ask_count();
+}
+
+bool Pool::all_counted() const {
+    return std::all_of(leases_.begin(), leases_.end(),
+                       [](const auto &entry) { return entry.second.worker->in_flight().has_value(); });
+}
+
+void Pool::shut_down() {
+    stopping_ = true;
+    upkeep_.stop();
+    for (auto &open : opens_)
+        refuse(open, kRetUnavailable, "berthd is shutting down");
+    opens_.clear();
+    for (const auto &[worker, owned] : workers_) {
+        if (worker->state() == WorkerState::Leased)
+            recall(*worker, 0);
+        else if (worker->state() == WorkerState::Idle || worker->state() == WorkerState::Spawning)
+            retire(*worker);
+    }
+}
+
+void Pool::kill_all(const std::string &why) {
+    for (const auto &[worker, owned] : workers_)
+        worker->apply(WorkerEvent::TimeUp, 0, why);
+}
+
+} // namespace berth

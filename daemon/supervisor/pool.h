@@ -1,0 +1,138 @@
+// The modules, their workers, and who has which: opens are matched with workers, leases end, spares are kept.
+//
+// pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/graveyard.h"
+#include "supervisor/host.h"
+#include "supervisor/manifest_dir.h"
+#include "supervisor/worker.h"
+
+namespace berth {
+
+// An open that has no worker yet.
+struct PendingOpen {
+    ContextId context;
+    Host *host;
+    uint64_t seq;
+    std::string module;
+    uint64_t since_ms;
+    uint64_t timeout_ms;
+    UniqueFd segment, host_eventfd, doorbell;
+    std::unique_ptr<Timer> timer;
+};
+
+struct Lease {
+    Worker *worker;
+    Host *host; // nullptr: gone
+    pid_t host_pid;
+    uint64_t since_ms;
+};
+
+struct PoolConfig {
+    std::string worker_program;
+    uid_t own_uid;
+    bool spares_at_once;            // for the daemon's own uid; else only for who has opened the module
+    std::function<void()> on_empty; // after shut_down: the last worker is gone
+};
+
+class Pool : private WorkerOwner {
+  public:
+    static constexpr size_t kMaxPendingPerHost = 1024;
+
+    Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config);
+
+    // At start and when manifests are read again. Contexts stay as they are; workers of modules that changed or went
+    // end when they are idle.
+    void set_catalogue(Catalogue catalogue);
+
+    void host_came(const Host &host);
+    void open(Host &host, Message open);
+    void closing(Host &host, ContextId context, uint64_t timeout_ms);
+    // Takes back all that it has; it is not spoken to again.
+    void host_gone(Host &host);
+
+    // Refuses opens from now on and takes every worker back, each by its bound.
+    void shut_down();
+    // After shut_down: those that are left.
+    void kill_all(const std::string &why);
+    bool empty() const { return workers_.empty(); }
+
+    // Has the workers with a context count what they have in flight, for a status soon after.
+    void ask_counts();
+    bool all_counted() const;
+
+    const std::map<std::string, std::shared_ptr<Module>> &modules() const { return modules_; }
+    const std::vector<BrokenManifest> &broken() const { return broken_; }
+    const std::map<Worker *, std::unique_ptr<Worker>> &workers() const { return workers_; }
+    const std::list<PendingOpen> &opens() const { return opens_; }
+    const std::map<ContextId, Lease> &leases() const { return leases_; }
+
+  private:
+    void on_worker_ready(Worker &worker) override;
+    void on_worker_load_failed(Worker &worker, const std::string &text) override;
+    void on_worker_recycled(Worker &worker) override;
+    void on_worker_host_broke(Worker &worker, const std::string &text) override;
+    void on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) override;
+
+    struct Users {
+        gid_t gid = 0;
+        size_t hosts = 0;
+    };
+    static constexpr uint64_t kRetireBoundMs = 2000;
+    static constexpr uint64_t kSoonMs = 20; // how long an open waits for a worker that drains, before it gets a new one
+
+    // Modules and workers.
+    std::shared_ptr<Module> find_module(const std::string &name) const;
+    std::shared_ptr<Module> adopt_manifest(Manifest manifest);
+    Result<bool> spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid);
+    Worker *find_idle(const Module &module, uid_t uid) const;
+    size_t count(const Module &module, uid_t uid, WorkerState state) const;
+    size_t count_soon_idle(const Module &module, uid_t uid) const;
+    void retire(Worker &worker);
+    void retire_outdated();
+    uint64_t retire_surplus();
+    size_t spares_wanted(const Module &module, uid_t uid) const;
+    void plan_upkeep(uint64_t in_ms);
+    void upkeep();
+    uint64_t keep_spares(const std::shared_ptr<Module> &module);
+    uint64_t keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid);
+    void failed_to_start(Worker &worker, const ProcessEnd &end);
+
+    // Opens and leases.
+    void serve(const std::string &module);
+    void spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t, size_t> &wanted);
+    bool lease(PendingOpen &open, Worker &worker);
+    size_t leases_of(const Module &module) const;
+    bool at_limit(const Module &module) const;
+    void queue(PendingOpen open);
+    void timed_out(ContextId context);
+    void refuse(PendingOpen &open, int ret, const std::string &text);
+    bool refuse_first(const std::string &module, uid_t uid, int ret, const std::string &text);
+    std::string unknown_module(const std::string &name) const;
+    void end_lease(Worker &worker);
+    void report_death(Worker &worker, const ProcessEnd &end);
+    void recall(Worker &worker, uint64_t extra_ms);
+
+    uv_loop_t *loop_;
+    Graveyard &graveyard_;
+    PoolConfig config_;
+    std::map<std::string, std::shared_ptr<Module>> modules_;
+    std::vector<BrokenManifest> broken_;
+    std::map<Worker *, std::unique_ptr<Worker>> workers_;
+    std::list<PendingOpen> opens_; // first come, first served
+    std::map<ContextId, Lease> leases_;
+    std::map<uid_t, Users> users_; // connected hosts by uid
+    uint64_t next_context_ = 1;
+    bool stopping_ = false;
+    uint64_t upkeep_at_ms_ = 0; // 0: none is planned
+    Timer upkeep_;
+};
+
+} // namespace berth

@@ -1,0 +1,69 @@
+#include "supervisor/process_setup.h"
+
+#include <csignal>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+rlimit first_fd_limit{};
+
+void close_range_if_any(unsigned first, unsigned last, int flags) {
+    if (first <= last)
+        ::close_range(first, last, flags);
+}
+
+} // namespace
+
+void reset_signals() {
+    for (int signal = 1; signal < NSIG; signal++)
+        ::signal(signal, signal == SIGPIPE ? SIG_IGN : SIG_DFL); // refused for some; those cannot be set by anyone
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void close_inherited_fds(int keep) {
+    auto kept = static_cast<unsigned>(keep);
+    close_range_if_any(3, kept - 1, 0);
+    close_range_if_any(kept < 3 ? 3 : kept + 1, ~0u, 0);
+}
+
+void make_fds_private() { close_range_if_any(3, ~0u, CLOSE_RANGE_CLOEXEC); }
+
+void open_missing_stdio() {
+    int fd;
+    do
+        fd = ::open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd < 3);
+    ::close(fd);
+}
+
+void redirect_stdio(const std::string &log) {
+    UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    ::dup2(null.get(), 0);
+    ::dup2(null.get(), 1);
+    if (!log.empty()) {
+        UniqueFd file(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
+        ::dup2(file ? file.get() : null.get(), 2);
+    }
+}
+
+void raise_fd_limit() {
+    if (::getrlimit(RLIMIT_NOFILE, &first_fd_limit) != 0)
+        return;
+    rlimit raised = first_fd_limit;
+    raised.rlim_cur = raised.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+void restore_fd_limit_of(pid_t child) {
+    if (first_fd_limit.rlim_cur != 0)
+        ::prlimit(child, RLIMIT_NOFILE, &first_fd_limit, nullptr);
+}
+
+} // namespace berth

@@ -1,0 +1,26 @@
+// What the daemon does to its own process before anything else: it may have been started from inside any program.
+#pragma once
+
+#include <string>
+#include <sys/types.h>
+
+namespace berth {
+
+// Every signal's disposition to default, but SIGPIPE ignored; nothing blocked.
+void reset_signals();
+// Closes every descriptor above 2 but `keep`.
+void close_inherited_fds(int keep);
+// Every descriptor above 2 becomes close-on-exec.
+void make_fds_private();
+// Descriptors 0 to 2 that are closed become /dev/null, so that nothing else can land there.
+void open_missing_stdio();
+// stdin and stdout to /dev/null, stderr to `log` (appended; a file that cannot be opened: /dev/null); with an empty
+// `log` stderr stays.
+void redirect_stdio(const std::string &log);
+
+// A worker takes four descriptors of the daemon, so its soft limit goes up to the hard one.
+void raise_fd_limit();
+// Gives a child the limit that the daemon was started with.
+void restore_fd_limit_of(pid_t child);
+
+} // namespace berth

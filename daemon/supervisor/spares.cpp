@@ -1,0 +1,92 @@
+// The pool's upkeep, in the background of what hosts ask for: keeps spares ready, and lets idle workers go.
+#include "supervisor/pool.h"
+
+#include <algorithm>
+
+namespace berth {
+namespace {
+
+constexpr uint64_t kNever = UINT64_MAX;
+constexpr uint64_t kIdleKeepMs = 60'000; // an idle worker above the spares waits so long for the next open
+constexpr uint64_t kNextSpareMs = 2;     // one spawn per turn: each holds the loop for a moment
+
+} // namespace
+
+void Pool::plan_upkeep(uint64_t in_ms) {
+    uint64_t at = now_ms() + in_ms;
+    if (stopping_ || (upkeep_at_ms_ != 0 && upkeep_at_ms_ <= at))
+        return;
+    upkeep_at_ms_ = at;
+    upkeep_.start(in_ms);
+}
+
+void Pool::upkeep() {
+    upkeep_at_ms_ = 0;
+    if (stopping_)
+        return;
+    for (const auto &[name, module] : modules_)
+        serve(name);
+    uint64_t next = retire_surplus();
+    for (const auto &[name, module] : modules_)
+        next = std::min(next, keep_spares(module));
+    if (next != kNever)
+        plan_upkeep(next);
+}
+
+size_t Pool::spares_wanted(const Module &module, uid_t uid) const {
+    bool used =
+        (config_.spares_at_once && uid == config_.own_uid) || (module.users.contains(uid) && users_.contains(uid));
+    size_t spares = module.current && used ? module.manifest.spares : 0;
+    if (size_t most = module.manifest.max_contexts; most != 0)
+        spares = std::min(spares, most - std::min(most, leases_of(module)));
+    return spares;
+}
+
+// Milliseconds until it should be looked at again.
+uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module) {
+    if (module->manifest.spares == 0)
+        return kNever;
+    uint64_t next = keep_spares(module, config_.own_uid, 0);
+    for (uid_t uid : module->users)
+        if (auto users = users_.find(uid); users != users_.end() && uid != config_.own_uid)
+            next = std::min(next, keep_spares(module, uid, users->second.gid));
+    return next;
+}
+
+uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
+    auto waits = [&](const PendingOpen &open) {
+        return open.module == module->manifest.name && open.host->uid() == uid;
+    };
+    auto taken = static_cast<size_t>(std::count_if(opens_.begin(), opens_.end(), waits));
+    size_t have = count(*module, uid, WorkerState::Idle) + count(*module, uid, WorkerState::Spawning);
+    if (have >= spares_wanted(*module, uid) + taken)
+        return kNever;
+    if (uint64_t left = module->backoff.left_ms(now_ms()))
+        return left;
+    if (!spawn(module, uid, gid))
+        return module->backoff.left_ms(now_ms());
+    return kNextSpareMs;
+}
+
+uint64_t Pool::retire_surplus() {
+    std::map<std::pair<Module *, uid_t>, std::vector<Worker *>> idle;
+    for (const auto &[worker, owned] : workers_)
+        if (worker->state() == WorkerState::Idle)
+            idle[{worker->module().get(), worker->uid()}].push_back(worker);
+    uint64_t next = kNever, now = now_ms();
+    for (auto &[key, workers] : idle) {
+        size_t keep = std::min(workers.size(), spares_wanted(*key.first, key.second));
+        std::sort(workers.begin(), workers.end(), [](auto *a, auto *b) { return a->since_ms() < b->since_ms(); });
+        workers.resize(workers.size() - keep);
+        for (Worker *worker : workers) {
+            uint64_t due = worker->since_ms() + kIdleKeepMs;
+            if (due <= now)
+                retire(*worker);
+            else
+                next = std::min(next, due - now);
+        }
+    }
+    return next;
+}
+
+} // namespace berth

@@ -1,0 +1,138 @@
+#include "supervisor/status_report.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "supervisor/version.h"
+
+namespace berth {
+namespace {
+
+using Json = nlohmann::json;
+
+uint64_t rss_bytes(pid_t pid) {
+    UniqueFd file(::open(fmt::format("/proc/{}/statm", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    char text[128] = {};
+    unsigned long long pages = 0;
+    if (!file || ::read(file.get(), text, sizeof text - 1) <= 0 || std::sscanf(text, "%*u %llu", &pages) != 1)
+        return 0;
+    return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Json names(const std::string &lines) {
+    Json out = Json::array();
+    for (size_t at = 0; at < lines.size();) {
+        size_t end = std::min(lines.find('\n', at), lines.size());
+        out.push_back(lines.substr(at, end - at));
+        at = end + 1;
+    }
+    return out;
+}
+
+Json describe_daemon(const DaemonFacts &facts) {
+    return {{"pid", ::getpid()},
+            {"version", kVersion},
+            {"uptime_ms", now_ms() - facts.started_ms},
+            {"socket", facts.socket.empty() ? Json() : Json(facts.socket)},
+            {"private", facts.is_private},
+            {"rss_bytes", rss_bytes(::getpid())}};
+}
+
+Json describe_module(const Pool &pool, const Module &module) {
+    const auto &manifest = module.manifest;
+    size_t workers = 0, contexts = 0;
+    for (const auto &[worker, owned] : pool.workers()) {
+        workers += worker->name() == manifest.name;
+        contexts += worker->name() == manifest.name && worker->context() != ContextId::None;
+    }
+    Json out = {{"name", manifest.name},
+                {"library", printable(manifest.library)},
+                {"description", manifest.description},
+                {"file", printable(manifest.file)},
+                {"methods", names(module.method_names)},
+                {"spares", manifest.spares},
+                {"max_contexts", manifest.max_contexts},
+                {"recycle", manifest.recycle == RecyclePolicy::Process ? "process" : "context"},
+                {"contexts", contexts},
+                {"workers", workers}};
+    if (!module.version.empty())
+        out["version"] = module.version;
+    if (!module.last_error.empty())
+        out["error"] = module.last_error;
+    return out;
+}
+
+Json describe_modules(const Pool &pool) {
+    Json out = Json::array();
+    for (const auto &[name, module] : pool.modules())
+        out.push_back(describe_module(pool, *module));
+    for (const auto &broken : pool.broken())
+        out.push_back({{"name", broken.name}, {"file", printable(broken.file)}, {"error", printable(broken.error)}});
+    return out;
+}
+
+Json describe_workers(const Pool &pool) {
+    Json out = Json::array();
+    uint64_t now = now_ms();
+    for (const auto &[worker, owned] : pool.workers())
+        out.push_back({{"pid", worker->pid()},
+                       {"module", worker->name()},
+                       {"state", name_of(worker->state())},
+                       {"since_ms", now - worker->since_ms()},
+                       {"uses", worker->uses()},
+                       {"rss_bytes", rss_bytes(worker->pid())},
+                       {"uid", worker->uid()}});
+    return out;
+}
+
+// in_flight is known to host and worker alone: null when the worker did not say in time.
+Json describe_context(ContextId id, const std::string &module, pid_t worker, pid_t host, const char *state,
+                      uint64_t since_ms, std::optional<uint64_t> in_flight) {
+    return {{"id", number(id)},   {"module", module}, {"worker_pid", worker},
+            {"host_pid", host},   {"state", state},   {"since_ms", now_ms() - since_ms},
+            {"in_flight", in_flight ? Json(*in_flight) : Json()}};
+}
+
+Json describe_contexts(const Pool &pool) {
+    Json out = Json::array();
+    for (const auto &[id, lease] : pool.leases())
+        out.push_back(describe_context(id, lease.worker->name(), lease.worker->pid(), lease.host_pid,
+                                       lease.worker->state() == WorkerState::Leased ? "Active" : "RecyclePending",
+                                       lease.since_ms, lease.worker->in_flight()));
+    for (const auto &open : pool.opens())
+        out.push_back(describe_context(open.context, open.module, 0, open.host->pid(), "Opening", open.since_ms, {}));
+    return out;
+}
+
+Result<UniqueFd> sealed(const std::vector<uint8_t> &bytes) {
+    UniqueFd fd(::memfd_create("berth-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    size_t done = 0;
+    while (fd && done < bytes.size()) {
+        ssize_t wrote = ::pwrite(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+        if (wrote <= 0)
+            return Error{1, fmt::format("writing the status: {}", std::strerror(errno))};
+        done += static_cast<size_t>(wrote);
+    }
+    if (!fd || ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+        return Error{1, fmt::format("a memfd for the status: {}", std::strerror(errno))};
+    return fd;
+}
+
+} // namespace
+
+Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts) {
+    Json report = {{"daemon", describe_daemon(facts)},
+                   {"modules", describe_modules(pool)},
+                   {"workers", describe_workers(pool)},
+                   {"contexts", describe_contexts(pool)}};
+    return sealed(Json::to_cbor(report));
+}
+
+} // namespace berth

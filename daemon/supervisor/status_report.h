@@ -1,0 +1,21 @@
+// What berth_status answers: one CBOR map about daemon, modules, workers and contexts.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "supervisor/pool.h"
+
+namespace berth {
+
+struct DaemonFacts {
+    uint64_t started_ms;
+    std::string socket; // empty: none
+    bool is_private;
+};
+
+// A sealed memfd whose bytes are the map; its file offset is at the start.
+Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts);
+
+} // namespace berth

@@ -1,0 +1,189 @@
+#include "supervisor/worker.h"
+
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include "supervisor/worker_env.h"
+
+namespace berth {
+namespace {
+
+constexpr uint64_t kSpawnBoundMs = 60'000; // large libraries, slow disks
+constexpr uint64_t kGoneBoundMs = 1000;    // from the end of the control connection to the end of the process
+
+} // namespace
+
+Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string &program,
+                                              std::shared_ptr<Module> module, const Identity &identity,
+                                              WorkerOwner &owner) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return Error{1, fmt::format("socketpair: {}", std::strerror(errno))};
+    UniqueFd theirs(pair[1]);
+    const auto &manifest = module->manifest;
+    SpawnOptions options{program,
+                         {"--module", manifest.name, "--library", manifest.library},
+                         worker_environment(manifest.env),
+                         identity.change_user,
+                         identity.uid,
+                         identity.gid};
+    std::unique_ptr<Worker> worker(new Worker(loop, UniqueFd(pair[0]), std::move(module), identity, owner));
+    if (auto spawned = worker->process_.spawn(options, std::move(theirs)); !spawned)
+        return spawned.error();
+    worker->arm();
+    return worker;
+}
+
+Worker::Worker(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module, const Identity &identity,
+               WorkerOwner &owner)
+    : owner_(owner), module_(std::move(module)), identity_(identity),
+      process_(loop,
+               {[this](const std::string &line) { log_line(line); }, [this](const ProcessEnd &end) { exited(end); }}),
+      peer_(loop, std::move(control), *this),
+      deadline_(loop, [this] { apply(WorkerEvent::TimeUp, 0, fmt::format("{} for too long", name_of(state()))); }),
+      fsm_(now_ms(), kSpawnBoundMs) {}
+
+void Worker::lease(ContextId context, Message lease) {
+    context_ = context;
+    peer_.send(std::move(lease.with(BERTH_KEY_GENERATION, ++uses_)));
+    apply(WorkerEvent::Lease);
+}
+
+void Worker::unbind() {
+    process_.end_chapter();
+    last_context_ = context_;
+    context_ = ContextId::None;
+}
+
+bool Worker::may_serve_again() const {
+    const auto &manifest = module_->manifest;
+    return module_->current && manifest.recycle == RecyclePolicy::Context &&
+           (manifest.max_uses == 0 || uses_ < manifest.max_uses);
+}
+
+void Worker::apply(WorkerEvent event, uint64_t bound_ms, const std::string &why) {
+    WorkerState from = state();
+    switch (fsm_.handle(event, now_ms(), bound_ms)) {
+    case WorkerAction::Illegal:
+        spdlog::error("worker {} ({}): {} cannot be in {}", pid(), name(), name_of(event), name_of(from));
+        assert(!"illegal transition of a worker");
+        return;
+    case WorkerAction::SendRecycle:
+        peer_.send(std::move(Message(BERTH_MSG_RECYCLE).with(BERTH_KEY_CONTEXT, number(context_))));
+        break;
+    case WorkerAction::SendRetire:
+        peer_.send(Message(BERTH_MSG_RETIRE));
+        break;
+    case WorkerAction::Kill:
+        kill(why);
+        break;
+    case WorkerAction::Nothing:
+        break;
+    }
+    if (event != WorkerEvent::ControlLost && event != WorkerEvent::Exited)
+        settled_ = state();
+    arm();
+}
+
+void Worker::arm() {
+    auto due = fsm_.deadline_ms();
+    if (!due)
+        return deadline_.stop();
+    uint64_t now = now_ms();
+    deadline_.start(*due > now ? *due - now : 0);
+}
+
+void Worker::ask_count() {
+    in_flight_.reset();
+    peer_.send(std::move(Message(BERTH_MSG_COUNT).with(BERTH_KEY_CONTEXT, number(context_))));
+}
+
+void Worker::kill(const std::string &why) {
+    spdlog::warn("worker {} ({}) is killed: {}", pid(), name(), why);
+    kill_reason_ = why;
+    process_.kill();
+}
+
+void Worker::log_line(const std::string &line) {
+    auto context = context_ == ContextId::None ? std::string("-") : std::to_string(number(context_));
+    spdlog::info("[{}/{}/{}] {}", name(), context, pid(), line);
+}
+
+void Worker::on_message(Message message) {
+    if (state() == WorkerState::Dead)
+        return;
+    dispatch(message);
+}
+
+void Worker::dispatch(const Message &message) {
+    switch (message.type()) {
+    case BERTH_MSG_READY:
+        return got_ready(message);
+    case BERTH_MSG_LOAD_FAILED:
+        if (state() != WorkerState::Spawning && state() != WorkerState::Retiring)
+            return misbehaved("load_failed after ready");
+        return owner_.on_worker_load_failed(*this, std::string(message.text(BERTH_KEY_TEXT)));
+    case BERTH_MSG_RECYCLED:
+        if (names_its_context(message) && state() != WorkerState::Retiring)
+            owner_.on_worker_recycled(*this);
+        return;
+    case BERTH_MSG_COUNTED:
+        if (ContextId{message.number(BERTH_KEY_CONTEXT)} == context_)
+            in_flight_ = message.number(BERTH_KEY_IN_FLIGHT);
+        return;
+    case BERTH_MSG_HOST_BROKE:
+        if (names_its_context(message) && state() != WorkerState::Retiring)
+            owner_.on_worker_host_broke(*this, printable(message.text(BERTH_KEY_TEXT)));
+        return;
+    default:
+        return misbehaved(fmt::format("a worker does not send {}", message.type_name()));
+    }
+}
+
+void Worker::got_ready(const Message &ready) {
+    if (state() == WorkerState::Retiring)
+        return;
+    if (state() != WorkerState::Spawning)
+        return misbehaved("a second ready");
+    module_->version = ready.text(BERTH_KEY_MODULE_VERSION);
+    module_->methods = ready.text(BERTH_KEY_METHODS);
+    module_->method_names = ready.text(BERTH_KEY_METHOD_NAMES);
+    module_->last_error.clear();
+    settle_start();
+    spdlog::info("worker {} ({}) ready in {} ms", pid(), name(), now_ms() - since_ms());
+    owner_.on_worker_ready(*this);
+}
+
+bool Worker::names_its_context(const Message &message) {
+    auto named = ContextId{message.number(BERTH_KEY_CONTEXT)};
+    if (named == context_ && named != ContextId::None)
+        return true;
+    if (named == last_context_ && named != ContextId::None)
+        return false;
+    misbehaved(fmt::format("{} of context {}, it has {}", message.type_name(), number(named), number(context_)));
+    return false;
+}
+
+void Worker::misbehaved(const std::string &why) { apply(WorkerEvent::Misbehaved, 0, why); }
+
+void Worker::on_gone(const std::string &why) {
+    if (state() == WorkerState::Dead)
+        return;
+    if (!why.empty())
+        return misbehaved(why);
+    apply(WorkerEvent::ControlLost, kGoneBoundMs);
+}
+
+void Worker::exited(const ProcessEnd &end) {
+    // What it said before it went is news: why it could not load, or that its context was gone in time.
+    peer_.drain();
+    apply(WorkerEvent::Exited);
+    peer_.close();
+    owner_.on_worker_exited(*this, settled_, end);
+}
+
+} // namespace berth

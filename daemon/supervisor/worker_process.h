@@ -1,0 +1,79 @@
+// One worker's process: spawned, its output read line by line, its end reported once.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "supervisor/log_lines.h"
+#include "supervisor/loop.h"
+
+namespace berth {
+
+struct SpawnOptions {
+    std::string program;
+    std::vector<std::string> args; // without the program's own name
+    std::vector<std::string> env;  // K=V, the whole environment
+    bool change_user = false;
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
+
+struct ProcessEnd {
+    int64_t status = 0;
+    int signal = 0; // 0: it exited with `status`
+};
+
+// "exit status 3" or "signal 11 (Segmentation fault)".
+std::string describe(const ProcessEnd &end);
+
+class WorkerProcess {
+  public:
+    struct Events {
+        std::function<void(const std::string &line)> on_line;
+        std::function<void(const ProcessEnd &)> on_exit; // all that it wrote has been given to on_line
+    };
+
+    WorkerProcess(uv_loop_t *loop, Events events);
+    ~WorkerProcess();
+    WorkerProcess(const WorkerProcess &) = delete;
+    WorkerProcess &operator=(const WorkerProcess &) = delete;
+
+    // The worker gets `control` as descriptor 3. An error names the system's reason.
+    Result<bool> spawn(const SpawnOptions &options, UniqueFd control);
+    void kill();
+
+    pid_t pid() const { return pid_; }
+    int pidfd() const { return pidfd_.get(); }
+    std::string log_tail() const { return tail_.text(); }
+    // Reads what it has written until now, and forgets the tail.
+    void end_chapter();
+
+  private:
+    struct Output {
+        UniqueFd fd;
+        std::unique_ptr<Poller> poller; // after the descriptor
+        LineSplitter lines;
+    };
+
+    Result<bool> open_outputs(std::array<UniqueFd, 2> &write_ends);
+    Result<bool> start(const SpawnOptions &options, const std::array<int, 4> &stdio);
+    void read(Output &output, size_t most);
+    void give(const std::vector<std::string> &lines);
+    void exited(const ProcessEnd &end);
+
+    uv_loop_t *loop_;
+    Events events_;
+    UvBox<uv_process_t> *box_ = nullptr;
+    pid_t pid_ = 0;
+    UniqueFd pidfd_;
+    std::array<Output, 2> outputs_;
+    LogTail tail_;
+};
+
+} // namespace berth

@@ -1,0 +1,192 @@
+#include "worker/answers.h"
+
+#include <cstring>
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "futex.h"
+#include "spin.h"
+#include "status.h"
+
+namespace berth {
+namespace {
+
+constexpr uint32_t kTooLarge = 9, kRecycled = 11;
+constexpr std::string_view kTooLargeText = "the answer is larger than 16 MiB";
+constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
+constexpr size_t kMaxEventName = 255;
+
+void trim_ring(berth_ring_producer &ring) {
+    if (ring.high_water <= 2 * BERTH_HOT_WINDOW || berth_ring_refresh_head(&ring) != 0 || ring.head_seen != ring.tail)
+        return;
+    uint64_t end = (ring.high_water + 4095) & ~uint64_t{4095};
+    madvise(ring.bytes + BERTH_HOT_WINDOW, end - BERTH_HOT_WINDOW, MADV_REMOVE);
+    ring.high_water = BERTH_HOT_WINDOW;
+}
+
+} // namespace
+
+void Answers::attach(const Segment &segment, int host_eventfd) {
+    std::scoped_lock locks(reply_lock_, event_lock_);
+    berth_ring_attach_producer(&reply_, segment.control(BERTH_RING_REPLY), segment.bytes(BERTH_RING_REPLY),
+                               segment.capacity(BERTH_RING_REPLY));
+    berth_ring_attach_producer(&event_, segment.control(BERTH_RING_EVENT), segment.bytes(BERTH_RING_EVENT),
+                               segment.capacity(BERTH_RING_EVENT));
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    slots_ = segment.max_in_flight();
+    if (slots_ > slots_made_) {
+        in_flight_ = std::make_unique<std::atomic<uint64_t>[]>(slots_);
+        cancelled_ = std::make_unique<std::atomic<uint64_t>[]>(slots_);
+        slots_made_ = slots_;
+    }
+    for (uint32_t slot = 0; slot < slots_; slot++) {
+        in_flight_[slot] = 0;
+        cancelled_[slot] = 0;
+    }
+    begun_ = answered_ = 0;
+    given_up_ = false;
+    host_lies_ = false;
+    wants_trim_ = false;
+    max_payload_ = segment.max_payload();
+    host_eventfd_ = host_eventfd;
+    header_ = segment.header();
+}
+
+void Answers::detach() {
+    std::scoped_lock locks(reply_lock_, event_lock_);
+    header_ = nullptr;
+    reply_.high_water = event_.high_water = 0;
+}
+
+bool Answers::begin(uint64_t id) {
+    auto slot = static_cast<uint32_t>(id);
+    if (slot >= slots_ || id >> 32 == 0 || in_flight_[slot].load(std::memory_order_relaxed) != 0)
+        return false;
+    in_flight_[slot].store(id, std::memory_order_release);
+    begun_.store(begun_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return true;
+}
+
+bool Answers::mark_cancelled(uint64_t id) {
+    auto slot = static_cast<uint32_t>(id);
+    if (slot >= slots_)
+        return false;
+    cancelled_[slot].store(id);
+    // begin() stores without a fence, to keep the hot path cheap; the fence for both threads is made here.
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    return in_flight_[slot].load() == id;
+}
+
+bool Answers::is_cancelled(uint64_t id) const {
+    return cancelled_[static_cast<uint32_t>(id)].load(std::memory_order_acquire) == id;
+}
+
+// A full ring is rare: a host that does not read. The producer looks again after ever longer naps rather than have
+// the consumer tell it, which would cost every reply a fence.
+int Answers::reserve(berth_ring_producer &ring, uint32_t size, uint8_t **payload) {
+    uint32_t nap_us = 20;
+    int rc;
+    while ((rc = berth_ring_reserve(&ring, size, payload)) == -ENOSPC && !given_up_.load(std::memory_order_relaxed)) {
+        usleep(nap_us);
+        nap_us = nap_us < 1000 ? nap_us * 2 : 1000;
+    }
+    return rc;
+}
+
+void Answers::wake(berth_ring_producer &ring, uint32_t due) {
+    uint64_t one = 1;
+    if (due == BERTH_ASLEEP_FUTEX)
+        berth_ring_wake_futex(ring.control);
+    else if (due == BERTH_ASLEEP_FD && ::write(host_eventfd_, &one, sizeof one) < 0)
+        return; // full: readable anyway
+}
+
+void Answers::note_burst(const berth_ring_producer &ring) {
+    if (ring.high_water > 2 * BERTH_HOT_WINDOW)
+        wants_trim_.store(true, std::memory_order_relaxed);
+}
+
+// With reply_lock_.
+void Answers::write(uint64_t id, uint16_t kind, uint32_t code, const void *data, size_t len) {
+    uint8_t *payload;
+    if (int rc = reserve(reply_, static_cast<uint32_t>(len), &payload); rc != 0) {
+        if (rc == -EBADMSG)
+            host_lies_ = true;
+        return;
+    }
+    if (len)
+        std::memcpy(payload, data, len);
+    note_burst(reply_);
+    berth_frame_header header{static_cast<uint32_t>(len), kind, 0, id, code, 0, 0};
+    wake(reply_, berth_ring_commit(&reply_, &header));
+}
+
+int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
+    auto slot = static_cast<uint32_t>(id);
+    std::lock_guard lock(reply_lock_);
+    if (!header_ || id == 0 || slot >= slots_ || in_flight_[slot].load(std::memory_order_acquire) != id)
+        return -1;
+    // Emptied before the frame is out: the host may use the slot again as soon as it sees the answer.
+    in_flight_[slot].store(0, std::memory_order_release);
+    if (len > max_payload_)
+        write(id, BERTH_FRAME_REPLY, kTooLarge, kTooLargeText.data(), kTooLargeText.size());
+    else
+        write(id, BERTH_FRAME_REPLY, ret, data, len);
+    answered_.store(answered_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return 0;
+}
+
+int Answers::emit(const char *name, const void *data, size_t len) {
+    uint8_t *payload;
+    size_t name_len = name ? std::strlen(name) : 0;
+    if (name_len == 0 || name_len > kMaxEventName)
+        return -1;
+    std::lock_guard lock(event_lock_);
+    if (!header_ || !__atomic_load_n(&header_->events_wanted, __ATOMIC_ACQUIRE))
+        return 1;
+    if (len > max_payload_ - name_len)
+        return -1;
+    auto size = static_cast<uint32_t>(name_len + len);
+    if (int rc = berth_ring_reserve(&event_, size, &payload); rc != 0) {
+        if (rc == -EBADMSG)
+            host_lies_ = true;
+        __atomic_fetch_add(&header_->events_dropped, 1, __ATOMIC_RELAXED);
+        return 1;
+    }
+    note_burst(event_);
+    std::memcpy(payload, name, name_len);
+    if (len)
+        std::memcpy(payload + name_len, data, len);
+    berth_frame_header header{size, BERTH_FRAME_EVENT, 0, 0, static_cast<uint32_t>(name_len), 0, 0};
+    wake(event_, berth_ring_commit(&event_, &header));
+    return 0;
+}
+
+void Answers::closed(uint32_t outcome, uint32_t cut_off) {
+    std::lock_guard lock(reply_lock_);
+    write(cut_off, BERTH_FRAME_CLOSED, outcome, nullptr, 0);
+}
+
+uint32_t Answers::cut_off() {
+    uint32_t count = 0;
+    for_each_outstanding([&](uint64_t id) {
+        if (reply(id, kRecycled, kCutOffText.data(), kCutOffText.size()) == 0)
+            count++;
+    });
+    return count;
+}
+
+void Answers::trim() {
+    std::scoped_lock locks(reply_lock_, event_lock_);
+    if (!header_)
+        return;
+    wants_trim_ = false;
+    trim_ring(reply_);
+    trim_ring(event_);
+    note_burst(reply_); // not all read yet: again after the next pause
+    note_burst(event_);
+}
+
+} // namespace berth

@@ -1,0 +1,73 @@
+// The worker's way back to the host: replies and events, from any thread.
+//
+// Each request begun holds its slot until it is answered; a second answer finds the slot empty. Each ring has a lock
+// for its producers; nothing is written once the lease is detached.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string_view>
+
+#include "ring.h"
+#include "shm/segment.h"
+
+namespace berth {
+
+class Answers {
+  public:
+    void attach(const Segment &segment, int host_eventfd);
+    // Waits for writers that are in the middle; later calls are dropped.
+    void detach();
+
+    // Library thread: the request is being handled. False: its id cannot be (in flight already, or no such slot).
+    bool begin(uint64_t id);
+    // Control thread: the host gave the request up. True when it has begun.
+    bool mark_cancelled(uint64_t id);
+    // Library thread: was it given up before it began?
+    bool is_cancelled(uint64_t id) const;
+
+    // 0, or -1 when nobody waits for this answer.
+    int reply(uint64_t id, uint32_t ret, const void *data, size_t len);
+    int emit(const char *name, const void *data, size_t len);
+    void closed(uint32_t outcome, uint32_t cut_off);
+
+    uint64_t answered() const { return answered_.load(); }
+    uint64_t outstanding() const { return begun_.load() - answered_.load(); }
+    // Answers everything outstanding with RECYCLED; returns how many.
+    uint32_t cut_off();
+    template <class Each> void for_each_outstanding(Each each) const {
+        for (uint32_t slot = 0; slot < slots_; slot++)
+            if (uint64_t id = in_flight_[slot].load())
+                each(id);
+    }
+
+    // Nobody will read: stop waiting for room.
+    void give_up() { given_up_ = true; }
+    // The host wrote an index that cannot be into the reply or event ring.
+    bool host_lies() const { return host_lies_.load(std::memory_order_relaxed); }
+    // Gives back pages that a burst touched, if the host has read everything.
+    void trim();
+    bool wants_trim() const { return wants_trim_.load(std::memory_order_relaxed); }
+
+  private:
+    void write(uint64_t id, uint16_t kind, uint32_t code, const void *data, size_t len);
+    int reserve(berth_ring_producer &ring, uint32_t size, uint8_t **payload);
+    void wake(berth_ring_producer &ring, uint32_t due);
+    void note_burst(const berth_ring_producer &ring);
+
+    std::mutex reply_lock_, event_lock_;
+    berth_ring_producer reply_{}, event_{};
+    berth_segment_header *header_ = nullptr; // null: detached
+    int host_eventfd_ = -1;
+    uint32_t max_payload_ = 0;
+    uint32_t slots_ = 0;
+    std::unique_ptr<std::atomic<uint64_t>[]> in_flight_, cancelled_; // by slot: the id, or 0
+    uint32_t slots_made_ = 0;
+    std::atomic<uint64_t> begun_{0}, answered_{0};
+    std::atomic<bool> given_up_{false};
+    std::atomic<bool> host_lies_{false};
+    std::atomic<bool> wants_trim_{false};
+};
+
+} // namespace berth

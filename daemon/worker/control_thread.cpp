@@ -1,0 +1,207 @@
+#include "worker/control_thread.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "futex.h"
+
+namespace berth {
+namespace {
+
+constexpr uint32_t kWedgedMs = 250;
+
+uint64_t after_ms(uint32_t ms) { return berth_now_ns() + uint64_t{ms} * 1'000'000; }
+
+void clear(int eventfd) {
+    uint64_t count;
+    while (::read(eventfd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+}
+
+} // namespace
+
+void ControlThread::run() {
+    for (;;) {
+        pollfd fds[] = {{supervisor_alive_ ? channel_.fd() : -1, POLLIN, 0},
+                        {over_eventfd_, POLLIN, 0},
+                        {lease_ ? lease_->doorbell.get() : -1, POLLIN, 0},
+                        {host_watched_ ? lease_->host_pidfd.get() : -1, POLLIN, 0}};
+        if (::poll(fds, 4, next_timeout_ms()) < 0)
+            continue;
+        if (fds[2].revents) {
+            clear(lease_->doorbell.get());
+            read_urgent();
+        }
+        if (fds[3].revents)
+            begin_close(true);
+        if (fds[1].revents)
+            lease_over();
+        if (fds[0].revents)
+            read_supervisor();
+        tick();
+    }
+}
+
+int ControlThread::next_timeout_ms() const {
+    if (!phase_bound_ns_)
+        return -1;
+    uint64_t now = berth_now_ns();
+    return now >= phase_bound_ns_ ? 0 : static_cast<int>((phase_bound_ns_ - now) / 1'000'000 + 1);
+}
+
+void ControlThread::tell(const Message &message) {
+    if (supervisor_alive_ && !channel_.send(message))
+        supervisor_gone();
+}
+
+void ControlThread::supervisor_gone() {
+    supervisor_alive_ = false;
+    // A context goes on without its supervisor; a worker without a context has nothing to live for.
+    if (!lease_)
+        std::_Exit(0);
+}
+
+void ControlThread::read_supervisor() {
+    for (;;) {
+        auto received = channel_.receive(MSG_DONTWAIT);
+        if (!received || received->got == Channel::Got::End)
+            return supervisor_gone();
+        if (received->got == Channel::Got::Nothing)
+            return;
+        Message &message = *received->message;
+        if (message.type() == BERTH_MSG_LEASE)
+            take_lease(message);
+        else if (message.type() == BERTH_MSG_RECYCLE && lease_ && message.number(BERTH_KEY_CONTEXT) == lease_->context)
+            begin_close(true);
+        else if (message.type() == BERTH_MSG_COUNT)
+            count(message.number(BERTH_KEY_CONTEXT));
+        else if (message.type() == BERTH_MSG_RETIRE && !lease_)
+            std::_Exit(0);
+    }
+}
+
+// The host's own word for how much it sent: believed no further than a status goes.
+void ControlThread::count(uint64_t context) {
+    uint64_t in_flight = 0;
+    if (lease_ && lease_->context == context) {
+        uint64_t sent = __atomic_load_n(&lease_->segment.header()->requests_submitted, __ATOMIC_RELAXED);
+        uint64_t answered = answers_.answered();
+        in_flight = sent > answered ? std::min<uint64_t>(sent - answered, lease_->segment.max_in_flight()) : 0;
+    }
+    tell(Message(BERTH_MSG_COUNTED).with(BERTH_KEY_CONTEXT, context).with(BERTH_KEY_IN_FLIGHT, in_flight));
+}
+
+void ControlThread::refuse_lease(uint64_t context, const std::string &why) {
+    tell(Message(BERTH_MSG_HOST_BROKE).with(BERTH_KEY_CONTEXT, context).with_text(BERTH_KEY_TEXT, why));
+    std::_Exit(kExitWedged);
+}
+
+void ControlThread::take_lease(Message &message) {
+    uint64_t context = message.number(BERTH_KEY_CONTEXT);
+    if (lease_)
+        return refuse_lease(context, "a lease while another holds");
+    auto segment = Segment::attach(message.take_fd(0));
+    if (!segment)
+        return refuse_lease(context, segment.error().text);
+    lease_.emplace(Lease{context, static_cast<uint32_t>(message.number(BERTH_KEY_DRAIN_MS)),
+                         static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)), std::move(*segment),
+                         message.take_fd(1), message.take_fd(2), message.take_fd(3)});
+    phase_bound_ns_ = 0;
+    host_watched_ = true;
+    const Segment &mapped = lease_->segment;
+    answers_.attach(mapped, lease_->host_eventfd.get());
+    berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
+                               mapped.capacity(BERTH_RING_URGENT));
+    library_.start(*lease_);
+    read_urgent();
+}
+
+// Takes what is there and goes back to sleep on the doorbell. Bounded: a host that never stops sending gets the rest
+// taken with the next turn of the loop, after everybody else.
+void ControlThread::read_urgent() {
+    for (int turn = 0; lease_ && turn < 64; turn++) {
+        for (int i = 0; i < 1024 && take_urgent(); i++) {
+        }
+        if (!lease_ || berth_ring_prepare_wait(&urgent_, BERTH_ASLEEP_FD))
+            return;
+    }
+    uint64_t one = 1;
+    if (lease_ && ::write(lease_->doorbell.get(), &one, sizeof one) < 0)
+        return; // full: readable anyway
+}
+
+bool ControlThread::take_urgent() {
+    berth_frame_header header;
+    const uint8_t *payload;
+    int rc = berth_ring_peek(&urgent_, &header, &payload);
+    if (rc == 0)
+        return false;
+    if (rc > 0 && header.kind == BERTH_FRAME_CANCEL)
+        library_.cancel(header.id);
+    else if (rc > 0 && header.kind == BERTH_FRAME_CLOSE)
+        begin_close(false);
+    else
+        refuse_lease(lease_->context, "a frame or an index in the urgent ring cannot be");
+    berth_ring_advance(&urgent_);
+    return true;
+}
+
+void ControlThread::begin_close(bool host_gone) {
+    if (!lease_)
+        return;
+    if (host_gone) {
+        host_watched_ = false;
+        answers_.give_up();
+    }
+    if (phase_bound_ns_)
+        return;
+    phase_bound_ns_ = after_ms(lease_->drain_ms);
+    library_.advance_to(LeasePhase::Draining);
+    if (host_gone)
+        library_.cancel_outstanding(); // nobody waits for these answers
+}
+
+// Draining → (drain_ms) → Cutting → (drain_ms) → Cut → Teardown → (teardown_ms) → the process ends itself. A library
+// thread that is still in a handler when all is cut will not come back.
+void ControlThread::tick() {
+    if (!phase_bound_ns_ || berth_now_ns() < phase_bound_ns_)
+        return;
+    LeasePhase phase = library_.phase();
+    if (phase == LeasePhase::Draining) {
+        library_.advance_to(LeasePhase::Cutting);
+        library_.cancel_outstanding();
+        phase_bound_ns_ = after_ms(lease_->drain_ms);
+    } else if (phase == LeasePhase::Cutting) {
+        library_.advance_to(LeasePhase::Cut);
+        phase_bound_ns_ = after_ms(kWedgedMs);
+    } else if (phase == LeasePhase::Teardown && !in_teardown_) {
+        in_teardown_ = true;
+        phase_bound_ns_ = after_ms(lease_->teardown_ms);
+    } else if (phase != LeasePhase::Over) {
+        std::fprintf(stderr, "the library did not end within its bounds; the worker ends itself\n");
+        std::_Exit(kExitWedged);
+    }
+}
+
+void ControlThread::lease_over() {
+    clear(over_eventfd_);
+    LeaseEnd end = library_.end();
+    uint64_t context = lease_->context;
+    lease_.reset();
+    host_watched_ = in_teardown_ = false;
+    phase_bound_ns_ = 0;
+    if (!end.host_broke.empty())
+        return refuse_lease(context, end.host_broke);
+    if (!supervisor_alive_)
+        std::_Exit(0);
+    library_.next_lease();
+    tell(Message(BERTH_MSG_RECYCLED)
+             .with(BERTH_KEY_CONTEXT, context)
+             .with(BERTH_KEY_OUTCOME, end.outcome)
+             .with(BERTH_KEY_CUT_OFF, end.cut_off));
+}
+
+} // namespace berth

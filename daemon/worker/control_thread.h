@@ -1,0 +1,46 @@
+// Talks to the supervisor and keeps the lease's clock. It stays responsive when the library does not: it never waits
+// for the library thread, and past the last bound it ends the process.
+#pragma once
+
+#include <optional>
+
+#include "control/channel.h"
+#include "worker/library_thread.h"
+
+namespace berth {
+
+constexpr int kExitWedged = 70; // the library did not end within its bounds
+
+class ControlThread {
+  public:
+    ControlThread(Channel channel, LibraryThread &library, Answers &answers, int over_eventfd)
+        : channel_(std::move(channel)), library_(library), answers_(answers), over_eventfd_(over_eventfd) {}
+    void run();
+
+  private:
+    int next_timeout_ms() const;
+    void read_supervisor();
+    void take_lease(Message &message);
+    void count(uint64_t context);
+    void refuse_lease(uint64_t context, const std::string &why);
+    void read_urgent();
+    bool take_urgent();
+    void begin_close(bool host_gone);
+    void tick();
+    void lease_over();
+    void supervisor_gone();
+    void tell(const Message &message);
+
+    Channel channel_;
+    LibraryThread &library_;
+    Answers &answers_;
+    int over_eventfd_;
+    bool supervisor_alive_ = true;
+    std::optional<Lease> lease_;
+    berth_ring_consumer urgent_{};
+    bool host_watched_ = false;
+    bool in_teardown_ = false;
+    uint64_t phase_bound_ns_ = 0; // when the phase of a close is up; 0: no close
+};
+
+} // namespace berth

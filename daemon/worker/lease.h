@@ -1,0 +1,21 @@
+// What a worker holds while it serves one context.
+#pragma once
+
+#include <cstdint>
+
+#include "base/unique_fd.h"
+#include "shm/segment.h"
+
+namespace berth {
+
+struct Lease {
+    uint64_t context = 0;
+    uint32_t drain_ms = 0;
+    uint32_t teardown_ms = 0;
+    Segment segment;
+    UniqueFd host_eventfd; // wakes a host that polls
+    UniqueFd doorbell;     // the host wakes our control thread
+    UniqueFd host_pidfd;
+};
+
+} // namespace berth

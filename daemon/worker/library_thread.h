@@ -1,0 +1,87 @@
+// The thread that runs the library: the worker's main thread. It drains the request ring and calls the module; the
+// control thread tells it when a lease begins and when it ends.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+#include "ring_spin.h"
+#include "worker/answers.h"
+#include "worker/lease.h"
+#include "worker/module_loader.h"
+#include "worker/step_aside.h"
+
+namespace berth {
+
+// How far a lease has come. Only forward; the control thread moves it as the close goes on, the library thread says
+// when it has reached Teardown and Over.
+enum class LeasePhase : uint32_t {
+    None,
+    Serving,
+    Draining, // no new requests; those in flight may finish
+    Cutting,  // what has not begun is refused, what has was asked to stop
+    Cut,      // the rest is answered without the module
+    Teardown, // the module's destroy runs
+    Over
+};
+
+struct LeaseEnd {
+    uint32_t outcome = BERTH_DRAINED;
+    uint32_t cut_off = 0;
+    std::string host_broke; // why the host's frames cannot be; empty when they can
+};
+
+class LibraryThread {
+  public:
+    LibraryThread(Module &module, Answers &answers, int over_eventfd)
+        : module_(module), answers_(answers), over_eventfd_(over_eventfd) {
+        berth_spin_init(&spin_);
+    }
+
+    [[noreturn]] void run(); // on the main thread
+
+    // Control thread. The lease outlives the phase Over.
+    void start(const Lease &lease);
+    void advance_to(LeasePhase phase);
+    void next_lease(); // once Over
+    LeasePhase phase() const { return phase_.load(); }
+    const LeaseEnd &end() const { return end_; } // once Over
+    void cancel(uint64_t id);
+    void cancel_outstanding();
+
+  private:
+    void poke();
+    void serve();
+    bool serve_one();
+    void create(const berth_frame_header &header, const uint8_t *payload);
+    void request(const berth_frame_header &header, const uint8_t *payload);
+    void handle(const berth_frame_header &header, uint32_t method, const uint8_t *payload);
+    const uint8_t *private_copy(const uint8_t *payload, size_t len);
+    void wait_for_frame();
+    void sleep_on_ring(uint32_t poke);
+    void tear_down();
+    void broke(const char *why);
+
+    Module &module_;
+    Answers &answers_;
+    int over_eventfd_; // written when a lease is over
+    std::mutex start_lock_;
+    std::condition_variable started_;
+    const Lease *lease_ = nullptr;
+    std::atomic<LeasePhase> phase_{LeasePhase::None};
+    uint32_t poke_ = 0; // what a sleeper on the ring must come and see
+    berth_ring_consumer ring_{};
+    berth_spin spin_{};
+    StepAside step_aside_;
+    std::vector<uint8_t> copy_;
+    void *instance_ = nullptr;
+    bool created_ = false;
+    bool first_ = true;
+    LeaseEnd end_;
+    // Keeps the cancel hook away from create and destroy.
+    std::mutex module_lock_;
+};
+
+} // namespace berth

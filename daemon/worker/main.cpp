@@ -1,0 +1,89 @@
+// berth-worker: hosts one module, one context at a time. Started by berthd with its control socket as descriptor 3.
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <string_view>
+#include <sys/eventfd.h>
+#include <thread>
+
+#include "worker/control_thread.h"
+
+namespace {
+
+constexpr int kControlFd = 3;
+berth::Answers answers; // what the module's calls reach; lives as long as the process
+
+int module_reply(berth_request request, int ret, const void *data, size_t len) {
+    int rc = answers.reply(request, ret == 0 ? 0 : 1, data, len);
+    if (rc != 0)
+        std::fprintf(stderr, "the module answered request %llu, which nobody waits for\n",
+                     static_cast<unsigned long long>(request));
+    return rc;
+}
+int module_emit(const char *name, const void *data, size_t len) { return answers.emit(name, data, len); }
+void module_log(const char *text) { std::fprintf(stderr, "%s\n", text ? text : ""); }
+
+const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_reply, module_emit, module_log};
+
+struct Arguments {
+    std::string module, library;
+};
+
+bool parse(int argc, char **argv, Arguments &out) {
+    for (int i = 1; i + 1 < argc; i += 2) {
+        std::string_view key = argv[i];
+        if (key == "--module")
+            out.module = argv[i + 1];
+        else if (key == "--library")
+            out.library = argv[i + 1];
+        else
+            return false;
+    }
+    return argc % 2 == 1 && !out.module.empty() && !out.library.empty();
+}
+
+berth::Message ready(const berth::Module &module) {
+    berth::Message message(BERTH_MSG_READY);
+    message.with(BERTH_KEY_PID, static_cast<uint64_t>(getpid()))
+        .with_bytes(BERTH_KEY_METHODS, module.method_ids())
+        .with_text(BERTH_KEY_METHOD_NAMES, module.method_names())
+        .with_text(BERTH_KEY_MODULE_VERSION, module.abi().version);
+    return message;
+}
+
+// Signals go to the library's thread, as they would in a program that links the library.
+void start_control_thread(berth::ControlThread &control) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread([&control] { control.run(); }).detach();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    Arguments arguments;
+    if (!parse(argc, argv, arguments)) {
+        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH, with a control socket as descriptor 3\n");
+        return 2;
+    }
+    fcntl(kControlFd, F_SETFD, FD_CLOEXEC); // what the library runs is not to have it
+    // Output goes to the supervisor; should that be gone, printing fails and the context lives on.
+    std::signal(SIGPIPE, SIG_IGN);
+    std::setvbuf(stdout, nullptr, _IOLBF, 0); // a pipe, read line by line
+    berth::Channel channel{berth::UniqueFd(kControlFd)};
+    auto module = berth::Module::load(arguments.library, &worker_abi);
+    if (!module) {
+        (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));
+        return 1;
+    }
+    if (!channel.send(ready(*module)))
+        return 1;
+    int over = eventfd(0, EFD_CLOEXEC);
+    static berth::LibraryThread library(*module, answers, over);
+    static berth::ControlThread control(std::move(channel), library, answers, over);
+    start_control_thread(control);
+    library.run();
+}

@@ -1,0 +1,18 @@
+/* Texts that hosts compare or print, each in one place. */
+#ifndef BERTH_PROTO_STATUS_H
+#define BERTH_PROTO_STATUS_H
+
+#define BERTH_TEXT_UNKNOWN_ERROR "unknown error"
+#define BERTH_TEXT_NOT_ACCEPTING "FFI context is not accepting requests (being recycled)"
+#define BERTH_TEXT_ALREADY_RECYCLING "requestRecycle: context is not Active (already recycling)"
+#define BERTH_TEXT_NOT_IMPLEMENTED "This request type is not implemented: "
+#define BERTH_TEXT_CUT_OFF "the context was recycled before the request was answered"
+#define BERTH_TEXT_CANCELLED "the request was cancelled"
+#define BERTH_TEXT_TIMEOUT "no answer before the deadline"
+
+#define BERTH_DRAIN_TIMEOUT_MS 1500u
+#define BERTH_TEARDOWN_TIMEOUT_MS 10000u
+#define BERTH_STALE_WARN_MS 5000u
+#define BERTH_DEFAULT_IN_FLIGHT 1024u
+
+#endif

@@ -1,0 +1,137 @@
+// The beginning and the end of a context, where they are not waited for.
+#include <doctest/doctest.h>
+#include <memory>
+
+#include "cbor_text.h"
+#include "host.h"
+#include "leak_check.h"
+#include "processes.h"
+
+using namespace berth::test;
+
+namespace {
+
+berth_context open_submit(const Host &host, const std::string &config, Record &done) {
+    berth_context context{0};
+    REQUIRE(berth_open_submit(host.handle(), "echo", config.data(), config.size(), nullptr, Record::callback, &done,
+                              &context) == BERTH_RET_OK);
+    return context;
+}
+
+int submit_echo(berth_context context, const std::string &text, berth_callback callback, Record &record) {
+    return berth_submit(context, method_id("echo"), text.data(), text.size(), callback, &record, nullptr);
+}
+
+struct Closer {
+    berth_context context{0};
+    std::atomic<int> close_ret{-1};
+    Record closed;
+    static void callback(int, const uint8_t *, size_t, void *user_data) {
+        auto *self = static_cast<Closer *>(user_data);
+        self->close_ret = berth_close(self->context, Record::callback, &self->closed);
+    }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(LeakChecked, "requests queue behind an open that is under way, and are answered after it") {
+    Host host;
+    Record done, first, second;
+    berth_context context = open_submit(host, "", done);
+    CHECK(submit_echo(context, "first", Record::callback, first) == BERTH_RET_OK);
+    CHECK(submit_echo(context, "second", Record::callback, second) == BERTH_RET_OK);
+    REQUIRE(eventually([&] { return second.answered(); }));
+    CHECK(done.terminal == 1);
+    CHECK(done.ret == BERTH_RET_OK);
+    CHECK(first.bytes == "first");
+    CHECK(second.bytes == "second");
+    CHECK(berth_close(context, nullptr, nullptr) == BERTH_RET_OK);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "an open whose create fails says why once, and ends what queued behind it and the handle") {
+    Host host;
+    Record done, queued;
+    berth_context context = open_submit(host, cbor("{\"fail\": \"not today\"}"), done);
+    int accepted = submit_echo(context, "queued", Record::callback, queued);
+    REQUIRE(eventually([&] { return done.answered(); }));
+    CHECK(done.ret == BERTH_RET_ERR);
+    CHECK(done.bytes.find("not today") != std::string::npos);
+    if (accepted == BERTH_RET_OK) {
+        REQUIRE(eventually([&] { return queued.answered(); }));
+        CHECK(queued.ret == BERTH_RET_ERR);
+    }
+    CHECK(eventually([&] { return berth_close(context, nullptr, nullptr) == BERTH_RET_INVALID_CTX; }));
+    CHECK(done.terminal == 1);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "an open of a module that is not there tells its callback") {
+    Host host;
+    Record done;
+    berth_context context{0};
+    REQUIRE(berth_open_submit(host.handle(), "no-such", nullptr, 0, nullptr, Record::callback, &done, &context) ==
+            BERTH_RET_OK);
+    REQUIRE(eventually([&] { return done.answered(); }));
+    CHECK(done.ret == BERTH_RET_NO_MODULE);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a close right behind an open answers both, and what is between") {
+    Host host;
+    for (int i = 0; i < 20; i++) {
+        Record done, between, closed;
+        berth_context context = open_submit(host, "", done);
+        int accepted = submit_echo(context, "between", Record::callback, between);
+        REQUIRE(berth_close(context, Record::callback, &closed) == BERTH_RET_OK);
+        REQUIRE(eventually([&] { return closed.answered(); }));
+        CHECK(closed.ret == BERTH_RET_OK);
+        CHECK(done.terminal == 1);
+        CHECK(between.terminal == (accepted == BERTH_RET_OK ? 1 : 0));
+        CHECK(berth_close(context, nullptr, nullptr) == BERTH_RET_INVALID_CTX);
+    }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "answers left for berth_reap at a close can still be had, then CLOSED, then the handle is over") {
+    Host host;
+    Context context(host);
+    std::vector<std::unique_ptr<Record>> records;
+    for (int i = 0; i < 10; i++) {
+        records.push_back(std::make_unique<Record>());
+        REQUIRE(context.submit("echo", std::to_string(i), nullptr, records.back().get()) == BERTH_RET_OK);
+    }
+    CHECK(berth_close(context.handle(), nullptr, nullptr) == BERTH_RET_OK);
+    CHECK(context.submit("echo", "late", nullptr, nullptr) == BERTH_RET_CLOSED);
+    int got;
+    while ((got = reap_into_records(context.handle(), 0)) > 0) {
+    }
+    CHECK(got == -BERTH_RET_CLOSED);
+    CHECK(reap_into_records(context.handle(), 0) == -BERTH_RET_INVALID_CTX);
+    for (const auto &record : records)
+        CHECK(record->terminal == 1);
+    context.forget();
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a callback may close its own context") {
+    Host host;
+    Closer closer;
+    Context context(host);
+    closer.context = context.handle();
+    REQUIRE(context.submit("echo", "x", Closer::callback, &closer) == BERTH_RET_OK);
+    REQUIRE(eventually([&] { return closer.closed.answered(); }));
+    CHECK(closer.close_ret == BERTH_RET_OK);
+    CHECK(closer.closed.ret == BERTH_RET_OK);
+    context.forget();
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a context-free call needs no context, and one that needs a context says so") {
+    Host host;
+    berth_reply reply{};
+    CHECK(berth_call_static(host.handle(), "echo", "version", nullptr, 0, 30000, &reply) == BERTH_RET_OK);
+    berth_reply_free(&reply);
+    CHECK(berth_call_static(host.handle(), "echo", "echo", "x", 1, 30000, &reply) == BERTH_RET_ERR);
+    CHECK(std::string(reinterpret_cast<const char *>(reply.data), reply.len) == "echo needs a context, and none was created");
+    berth_reply_free(&reply);
+    CHECK(berth_call_static(host.handle(), "no-such", "version", nullptr, 0, 30000, &reply) == BERTH_RET_NO_MODULE);
+    berth_reply_free(&reply);
+    CHECK(berth_call_static(host.handle(), "echo", nullptr, nullptr, 0, 30000, &reply) ==
+          BERTH_RET_INVALID_ARGUMENT);
+    berth_reply_free(&reply);
+}

@@ -1,0 +1,144 @@
+// A service: several hosts, hosts that die, sockets passed by systemd.
+#include <csignal>
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cbor_text.h"
+#include "control_peer.h"
+#include "host.h"
+#include "leak_check.h"
+#include "processes.h"
+#include "service.h"
+
+using namespace berth::test;
+
+namespace {
+
+// A host in a process of its own, in the middle of calls: this program again, as support/killable_host.cpp.
+pid_t start_host(const Service &service) {
+    int pipe[2];
+    REQUIRE(::pipe(pipe) == 0);
+    std::string ready = std::to_string(pipe[1]);
+    pid_t pid = ::fork();
+    if (pid == 0) {
+        ::execl("/proc/self/exe", "integration", "--host", service.socket().c_str(), ready.c_str(), nullptr);
+        ::_exit(126);
+    }
+    char byte = 0;
+    ::close(pipe[1]);
+    CHECK(::read(pipe[0], &byte, 1) == 1);
+    ::close(pipe[0]);
+    return pid;
+}
+
+bool no_contexts(const Host &host) {
+    return eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 0; });
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(LeakChecked, "hosts killed in the middle of calls: their contexts end, the service serves on") {
+    Service service;
+    for (int round = 0; round < 5; round++) {
+        pid_t pid = start_host(service);
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+    }
+    Host host(service.socket());
+    CHECK(no_contexts(host));
+    Context context(host);
+    CHECK(context.call("echo", "served") == Answer{0, "served"});
+    CHECK(eventually([&] { return host.workers().size() <= 3; }));
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "two hosts share a service and not a context") {
+    Service service;
+    Host first(service.socket()), second(service.socket());
+    Context one(first), two(second);
+    CHECK(one.call("echo", "1") == Answer{0, "1"});
+    CHECK(two.call("echo", "2") == Answer{0, "2"});
+    CHECK(number_at(first.status().bytes, "/contexts/0/worker_pid") !=
+          number_at(first.status().bytes, "/contexts/1/worker_pid"));
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "the status names daemon, modules, workers and contexts") {
+    Service service;
+    Host host(service.socket());
+    Context context(host);
+    std::string status = host.status().bytes;
+    CHECK(number_at(status, "/daemon/pid") == service.pid());
+    CHECK(text_at(status, "/modules/0/name") == "echo");
+    CHECK(text_at(status, "/modules/1/name") == "sqlite");
+    CHECK(number_at(status, "/workers/0/rss_bytes") > 0);
+    CHECK(text_at(status, "/workers/0/module") == "echo");
+    CHECK(number_at(status, "/contexts/0/host_pid") == ::getpid());
+    CHECK(text_at(status, "/contexts/0/state") == "Active");
+    CHECK(alive(static_cast<pid_t>(number_at(status, "/contexts/0/worker_pid"))));
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "the status counts what a context has in flight, also behind a busy library") {
+    Service service;
+    Host host(service.socket());
+    Context context(host);
+    Record blocked, first, second;
+    CHECK(number_at(host.status().bytes, "/contexts/0/in_flight") == 0);
+    CHECK(context.submit("block", cbor("{\"ms\": 1500}"), Record::callback, &blocked) == BERTH_RET_OK);
+    CHECK(context.submit("echo", "1", Record::callback, &first) == BERTH_RET_OK);
+    CHECK(context.submit("echo", "2", Record::callback, &second) == BERTH_RET_OK);
+    CHECK(number_at(host.status().bytes, "/contexts/0/in_flight") == 3);
+    REQUIRE(eventually([&] { return second.answered(); }));
+    CHECK(number_at(host.status().bytes, "/contexts/0/in_flight") == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a socket passed by systemd is served, and not removed") {
+    Service service({.by_systemd = true});
+    {
+        Host host(service.socket());
+        CHECK(Context(host).call("echo", "passed") == Answer{0, "passed"});
+    }
+    service.stop();
+    CHECK(::access(service.socket().c_str(), F_OK) == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "no service where one is demanded is UNAVAILABLE") {
+    TempDir folder;
+    std::string nowhere = folder / "nowhere.sock";
+    berth_options options{sizeof options, BERTH_NO_PRIVATE, nowhere.c_str(), nullptr, {}};
+    berth_client client;
+    CHECK(berth_connect(&options, &client) == BERTH_RET_UNAVAILABLE);
+    CHECK(client.bits == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a second service on the same socket refuses to start") {
+    Service service;
+    pid_t pid = ::fork();
+    if (pid == 0) {
+        ::execl(::getenv("BERTH_DAEMON"), "berthd", "--socket", service.socket().c_str(), "--log-level", "off", nullptr);
+        ::_exit(126);
+    }
+    int status = -1;
+    CHECK(eventually([&] { return ::waitpid(pid, &status, WNOHANG) == pid; }));
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
+    Host host(service.socket());
+    CHECK(Context(host).call("echo", "the first") == Answer{0, "the first"});
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a service that was killed leaves a socket that the next one takes over") {
+    TempDir folder;
+    Service service;
+    std::string socket = service.socket();
+    service.kill();
+    CHECK(::access(socket.c_str(), F_OK) == 0);
+    pid_t pid = ::fork();
+    if (pid == 0) {
+        ::execl(::getenv("BERTH_DAEMON"), "berthd", "--socket", socket.c_str(), "--log-level", "off", nullptr);
+        ::_exit(126);
+    }
+    CHECK(eventually([&] { return ControlPeer::can_connect(socket); }));
+    ::kill(pid, SIGTERM);
+    int status = -1;
+    CHECK(eventually([&] { return ::waitpid(pid, &status, WNOHANG) == pid; }));
+    CHECK(status == 0);
+}

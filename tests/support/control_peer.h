@@ -1,0 +1,36 @@
+// A peer of berthd without manners: sends any bytes and any descriptors over a control connection.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace berth::test {
+
+class ControlPeer {
+  public:
+    explicit ControlPeer(const std::string &socket);
+    ~ControlPeer();
+    ControlPeer(const ControlPeer &) = delete;
+
+    static bool can_connect(const std::string &socket);
+    int fd() const { return fd_; }
+    // False: the other end is gone.
+    bool send(const std::string &packet, const std::vector<int> &fds = {});
+    struct Packet {
+        bool end = false; // of the connection
+        std::string bytes;
+        std::vector<int> fds; // the caller's
+    };
+    Packet receive(); // waits up to the hang bound; then neither end nor bytes
+    // Reads until the other end hangs up. False: it did not within the hang bound.
+    bool cut_off();
+    // hello, and the welcome taken.
+    bool greet();
+    // open, with these descriptors.
+    bool open(unsigned seq, const std::string &module, const std::vector<int> &fds);
+
+  private:
+    int fd_;
+};
+
+} // namespace berth::test

@@ -1,0 +1,28 @@
+#include "killable_host.h"
+
+#include <string>
+#include <unistd.h>
+
+#include "cbor_text.h"
+#include "host.h"
+
+namespace berth::test {
+
+int run_killable_host(const char *socket, int ready) {
+    berth_options options{sizeof options, BERTH_NO_PRIVATE, socket, nullptr, {}};
+    berth_client client;
+    berth_context context;
+    berth_reply reply;
+    if (berth_connect(&options, &client) || berth_open(client, "echo", nullptr, 0, nullptr, &context, &reply))
+        return 1;
+    std::string slow = later_request(60000, "x");
+    berth_submit(context, method_id("later"), slow.data(), slow.size(), nullptr, nullptr, nullptr);
+    for (bool first = true;; first = false) {
+        berth_call(context, method_id("echo"), "x", 1, -1, &reply);
+        berth_reply_free(&reply);
+        if (first && ::write(ready, "r", 1) != 1)
+            return 1;
+    }
+}
+
+} // namespace berth::test

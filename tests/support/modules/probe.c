@@ -1,0 +1,70 @@
+/* A module that does what a polite one would not: writes to stdout, answers twice or never or too much. */
+#include "module.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct berth_worker *worker;
+
+enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY };
+
+static const struct berth_method methods[] = {{"say", 0},  {"big", 0},         {"twice", 0},
+                                              {"mute", 0}, {"environment", 0}, {"fail_empty", 0}};
+
+static void say(berth_request request, const uint8_t *data, size_t len) {
+    printf("on stdout: %.*s\n", (int)len, (const char *)data);
+    fflush(stdout);
+    fprintf(stderr, "on stderr: %.*s\n", (int)len, (const char *)data);
+    worker->log("by the log function");
+    worker->reply(request, 0, "said", 4);
+}
+
+static void big(berth_request request) {
+    size_t len = ((size_t)16 << 20) + 1;
+    char *bytes = calloc(1, len);
+    worker->reply(request, 0, bytes, len);
+    free(bytes);
+}
+
+static void environment(berth_request request, const uint8_t *data, size_t len) {
+    char name[64] = {0};
+    memcpy(name, data, len < sizeof name ? len : sizeof name - 1);
+    const char *value = getenv(name);
+    worker->reply(request, value ? 0 : 1, value ? value : "not set", strlen(value ? value : "not set"));
+}
+
+static void handle(void *instance, uint32_t method, berth_request request, const uint8_t *data, size_t len) {
+    (void)instance;
+    switch (method) {
+    case SAY: say(request, data, len); break;
+    case BIG: big(request); break;
+    case TWICE:
+        worker->reply(request, 0, "first", 5);
+        worker->reply(request, 0, "second", 6);
+        break;
+    case MUTE: break;
+    case ENVIRONMENT: environment(request, data, len); break;
+    default: worker->reply(request, 1, "", 0);
+    }
+}
+
+static const struct berth_module module = {
+#ifdef WRONG_ABI
+    .abi = 4711,
+#else
+    .abi = BERTH_MODULE_ABI,
+#endif
+    .size = sizeof module, .name = "probe", .version = "1", .method_count = sizeof methods / sizeof *methods,
+    .methods = methods, .handle = handle};
+
+#ifdef NO_ENTRY
+__attribute__((visibility("default"))) const struct berth_module *not_the_entry(const struct berth_worker *given);
+__attribute__((visibility("default"))) const struct berth_module *not_the_entry(const struct berth_worker *given) {
+#else
+__attribute__((visibility("default"))) const struct berth_module *berth_module(const struct berth_worker *given) {
+#endif
+    worker = given;
+    return &module;
+}

@@ -1,0 +1,107 @@
+#include "processes.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+#include <unistd.h>
+
+namespace berth::test {
+namespace {
+
+std::string mark() { return "BERTH_TEST_MARK=" + std::to_string(::getpid()); }
+
+std::string proc(pid_t pid, const char *file) { return "/proc/" + std::to_string(pid) + "/" + file; }
+
+bool is_number(const std::string &text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool marked(pid_t pid) {
+    std::string environment = '\0' + read_file(proc(pid, "environ"));
+    return environment.find('\0' + mark() + '\0') != std::string::npos;
+}
+
+} // namespace
+
+bool eventually(const std::function<bool()> &so, std::chrono::milliseconds bound) {
+    auto until = std::chrono::steady_clock::now() + bound;
+    for (;;) {
+        if (so())
+            return true;
+        if (std::chrono::steady_clock::now() >= until)
+            return false;
+        sleep_ms(10);
+    }
+}
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+std::string read_file(const std::string &path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+}
+
+void write_file(const std::string &path, const std::string &text) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+
+std::string needed_variable(const char *name) {
+    const char *value = std::getenv(name);
+    if (!value || !*value)
+        throw std::runtime_error(std::string(name) + " is not set: run the tests with meson test");
+    return value;
+}
+
+bool alive(pid_t pid) {
+    std::string stat = read_file(proc(pid, "stat"));
+    size_t end = stat.rfind(')');
+    return end != std::string::npos && end + 2 < stat.size() && stat[end + 2] != 'Z' && stat[end + 2] != 'X';
+}
+
+bool gone_soon(pid_t pid) {
+    return eventually([&] { return !alive(pid); });
+}
+
+std::string command_of(pid_t pid) {
+    std::string text = read_file(proc(pid, "comm"));
+    return text.substr(0, text.find('\n'));
+}
+
+std::vector<pid_t> own_processes(const std::string &command) {
+    std::vector<pid_t> found;
+    std::error_code error;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc", error)) {
+        std::string name = entry.path().filename();
+        pid_t pid = is_number(name) ? static_cast<pid_t>(std::stol(name)) : 0;
+        if (!pid || pid == ::getpid())
+            continue;
+        std::string what = command_of(pid);
+        bool ours = what == "berthd" || what == "berth-worker";
+        if (ours && (command.empty() || what == command) && marked(pid) && alive(pid))
+            found.push_back(pid);
+    }
+    return found;
+}
+
+void mark_environment() { ::setenv("BERTH_TEST_MARK", std::to_string(::getpid()).c_str(), 1); }
+
+TempDir::TempDir() {
+    char name[] = "/tmp/berth-test-XXXXXX";
+    if (!::mkdtemp(name))
+        throw std::runtime_error("no temporary folder");
+    path_ = name;
+}
+
+TempDir::~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+} // namespace berth::test

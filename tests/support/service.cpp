@@ -1,0 +1,100 @@
+#include "service.h"
+
+#include <csignal>
+#include <cstring>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control_peer.h"
+
+namespace berth::test {
+namespace {
+
+int listening_socket(const std::string &path) {
+    int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    if (::bind(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0 || ::listen(fd, 64) != 0)
+        throw std::runtime_error("cannot listen on " + path);
+    return fd;
+}
+
+// In the child: only system calls until exec.
+[[noreturn]] void become_berthd(const char *program, char *const *argv, const char *log, int passed, char *pid_text) {
+    int out = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(out, STDERR_FILENO);
+    if (passed >= 0) {
+        if (passed == 3)
+            ::fcntl(3, F_SETFD, 0);
+        else
+            ::dup2(passed, 3);
+        ::snprintf(pid_text, 16, "%d", ::getpid());
+    }
+    ::execv(program, argv);
+    ::_exit(126);
+}
+
+} // namespace
+
+Service::Service(const Options &options) : socket_(folder_ / "berthd.sock") {
+    std::string program = needed_variable("BERTH_DAEMON");
+    std::string modules = options.modules.empty() ? needed_variable("BERTH_MODULE_DIR") : options.modules;
+    std::string log = folder_ / "log";
+    std::vector<const char *> argv = {"berthd", "--socket", socket_.c_str(), "--modules", modules.c_str(), nullptr};
+    int passed = options.by_systemd ? listening_socket(socket_) : -1;
+    if (passed >= 0) {
+        ::setenv("LISTEN_FDS", "1", 1);
+        ::setenv("LISTEN_PID", "0000000000000000", 1); // room that the child writes its pid to
+    }
+    char *pid_text = ::getenv("LISTEN_PID");
+    pid_ = ::fork();
+    if (pid_ == 0)
+        become_berthd(program.c_str(), const_cast<char **>(argv.data()), log.c_str(), passed, pid_text);
+    if (passed >= 0) {
+        ::close(passed);
+        ::unsetenv("LISTEN_FDS");
+        ::unsetenv("LISTEN_PID");
+    }
+    REQUIRE_MESSAGE(eventually([&] { return ControlPeer::can_connect(socket_) || !alive(pid_); }), log);
+    REQUIRE_MESSAGE(alive(pid_), this->log());
+}
+
+Service::~Service() { stop(); }
+
+bool Service::logs(const std::string &text) const {
+    return eventually([&] { return log().find(text) != std::string::npos; }, std::chrono::seconds(15));
+}
+
+void Service::send(int signal) { ::kill(pid_, signal); }
+
+int Service::wait() {
+    int status = -1;
+    bool ended = eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; });
+    if (!ended) {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    pid_ = -1;
+    return ended ? status : -1;
+}
+
+void Service::stop() {
+    if (pid_ < 0)
+        return;
+    send(SIGTERM);
+    int status = wait();
+    CHECK_MESSAGE(status == 0, "berthd ended with wait status " << status << "; its log:\n" << log());
+}
+
+void Service::kill() {
+    send(SIGKILL);
+    wait();
+}
+
+} // namespace berth::test

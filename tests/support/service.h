@@ -1,0 +1,39 @@
+// A berthd of the test's own, on a socket in a folder of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "processes.h"
+
+namespace berth::test {
+
+class Service {
+  public:
+    struct Options {
+        std::string modules;   // folder; empty: the build tree's
+        bool by_systemd = false; // pass the listening socket as systemd does
+    };
+    Service() : Service(Options{}) {}
+    explicit Service(const Options &options);
+    ~Service(); // stop()
+    Service(const Service &) = delete;
+
+    const std::string &socket() const { return socket_; }
+    pid_t pid() const { return pid_; }
+    std::string log() const { return read_file(folder_ / "log"); }
+    bool logs(const std::string &text) const; // within 15 s
+    void send(int signal);
+    // SIGTERM; checks that it exits with 0.
+    void stop();
+    // SIGKILL; it counts as stopped.
+    void kill();
+
+  private:
+    int wait();
+    TempDir folder_;
+    std::string socket_;
+    pid_t pid_ = -1;
+};
+
+} // namespace berth::test
