@@ -89,8 +89,8 @@ struct berth_control_message {
 
 struct berth_control_shape {
     const char *name;
-    uint32_t required; /* bit k: key k */
-    uint32_t optional;
+    uint64_t required; /* bit k: key k */
+    uint64_t optional;
     uint32_t fds;
 };
 extern const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT];

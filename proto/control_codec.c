@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY(name) (1u << BERTH_KEY_##name)
+#define KEY(name) (UINT64_C(1) << BERTH_KEY_##name)
 
 const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_HELLO] = {"hello", KEY(VERSION_MIN) | KEY(VERSION_MAX), KEY(NAME), 0},
@@ -89,11 +89,11 @@ void berth_control_set_bytes(struct berth_control_message *message, uint32_t key
     set_string(message, key, BERTH_FIELD_BYTES, bytes, len);
 }
 
-static uint32_t present_keys(const struct berth_control_message *message) {
-    uint32_t present = 0;
+static uint64_t present_keys(const struct berth_control_message *message) {
+    uint64_t present = 0;
     for (uint32_t key = 1; key < BERTH_KEY_COUNT; key++)
         if (message->fields[key].kind != BERTH_FIELD_ABSENT)
-            present |= 1u << key;
+            present |= UINT64_C(1) << key;
     return present;
 }
 
@@ -138,15 +138,15 @@ static void put_field(struct sink *sink, uint32_t key, const struct berth_contro
 
 long berth_control_encode(const struct berth_control_message *message, uint8_t *out, size_t capacity) {
     const struct berth_control_shape *shape = shape_of(message->type);
-    uint32_t present = present_keys(message);
+    uint64_t present = present_keys(message);
     if (!shape || (present & shape->required) != shape->required || (present & ~(shape->required | shape->optional)))
         return -EINVAL;
     struct sink sink = {out, capacity, 0};
-    took(&sink, cbor_encode_map_start(1 + (size_t)__builtin_popcount(present), sink.at, sink.left));
+    took(&sink, cbor_encode_map_start(1 + (size_t)__builtin_popcountll(present), sink.at, sink.left));
     took(&sink, cbor_encode_uint(BERTH_KEY_TYPE, sink.at, sink.left));
     took(&sink, cbor_encode_uint(message->type, sink.at, sink.left));
     for (uint32_t key = 1; key < BERTH_KEY_COUNT && !sink.failed; key++)
-        if (present & (1u << key))
+        if (present & (UINT64_C(1) << key))
             put_field(&sink, key, &message->fields[key]);
     return sink.failed ? -EMSGSIZE : (long)(sink.at - out);
 }
@@ -281,12 +281,12 @@ int berth_control_decode(const uint8_t *packet, size_t len, uint32_t fds, struct
         return bad(why, why_size, "unknown message type %lld", type->kind ? (long long)type->number : -1);
     message->type = (uint32_t)type->number;
     type->kind = BERTH_FIELD_ABSENT;
-    uint32_t missing = shape->required & ~present_keys(message);
+    uint64_t missing = shape->required & ~present_keys(message);
     if (missing)
-        return bad(why, why_size, "%s lacks key %d", shape->name, __builtin_ctz(missing));
-    uint32_t extra = present_keys(message) & ~(shape->required | shape->optional);
+        return bad(why, why_size, "%s lacks key %d", shape->name, __builtin_ctzll(missing));
+    uint64_t extra = present_keys(message) & ~(shape->required | shape->optional);
     if (extra)
-        return bad(why, why_size, "%s may not have key %d", shape->name, __builtin_ctz(extra));
+        return bad(why, why_size, "%s may not have key %d", shape->name, __builtin_ctzll(extra));
     if (fds != shape->fds)
         return bad(why, why_size, "%s came with %u descriptors, not %u", shape->name, fds, shape->fds);
     if (message->fields[BERTH_KEY_TOKEN].kind && message->fields[BERTH_KEY_TOKEN].len != BERTH_TOKEN_SIZE)

@@ -41,7 +41,8 @@ std::map<std::string, uint32_t> numbers_in(const std::string &header, const std:
 
 struct Shape {
     std::string name;
-    uint32_t type = 0, required = 0, optional = 0;
+    uint32_t type = 0;
+    uint64_t required = 0, optional = 0;
 };
 
 // `name = {` begins a message, `[? ]number => kind, ; key-name` is a key, `}` ends it.
@@ -88,7 +89,7 @@ class Reader {
         }
         REQUIRE(kinds.count(kind) == 1);
         CHECK(kinds.at(kind) == berth_control_kinds[key]);
-        (optional ? shape_.optional : shape_.required) |= 1u << key;
+        (optional ? shape_.optional : shape_.required) |= uint64_t{1} << key;
     }
 
     std::map<std::string, uint32_t> keys_;

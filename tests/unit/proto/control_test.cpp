@@ -30,12 +30,12 @@ std::string why(const Bytes &packet, uint32_t fds = 0) {
     return d.why;
 }
 
-void fill(berth_control_message &message, uint32_t keys) {
+void fill(berth_control_message &message, uint64_t keys) {
     for (uint32_t key = 1; key < BERTH_KEY_COUNT; key++) {
         if (!(keys >> key & 1))
             continue;
         if (berth_control_kinds[key] == BERTH_FIELD_UINT)
-            berth_control_set_uint(&message, key, uint64_t{key} << (key * 2));
+            berth_control_set_uint(&message, key, uint64_t{key} << key);
         else if (berth_control_kinds[key] == BERTH_FIELD_TEXT)
             berth_control_set_text(&message, key, "größe\n", 8);
         else
@@ -43,7 +43,7 @@ void fill(berth_control_message &message, uint32_t keys) {
     }
 }
 
-void check_round_trip(uint32_t type, uint32_t keys) {
+void check_round_trip(uint32_t type, uint64_t keys) {
     berth_control_message message;
     berth_control_init(&message, type);
     fill(message, keys);
