@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sys/mman.h>
@@ -81,8 +82,11 @@ Json describe_modules(const Pool &pool) {
 Json describe_workers(const Pool &pool) {
     Json out = Json::array();
     uint64_t now = now_ms();
+    std::map<pid_t, const Worker *> by_pid; // an order that stays from one status to the next
     for (const auto &[worker, owned] : pool.workers())
-        out.push_back({{"pid", worker->pid()},
+        by_pid.emplace(worker->pid(), worker);
+    for (auto [pid, worker] : by_pid)
+        out.push_back({{"pid", pid},
                        {"module", worker->name()},
                        {"state", name_of(worker->state())},
                        {"since_ms", now - worker->since_ms()},
