@@ -40,7 +40,9 @@ enum berth_control_type {
     BERTH_MSG_RECYCLE = 16,      /* supervisor → worker: the lease is over (its host is gone): recycle */
     BERTH_MSG_COUNT = 17,        /* supervisor → worker: how many requests are in flight? */
     BERTH_MSG_COUNTED = 18,      /* worker → supervisor */
-    BERTH_MSG_TYPE_COUNT = 19
+    BERTH_MSG_TEARDOWN = 19,     /* worker → supervisor: the library's instance is about to be destroyed */
+    BERTH_MSG_RECYCLE_NOW = 20,  /* supervisor → worker: a gated teardown may begin */
+    BERTH_MSG_TYPE_COUNT = 21
 };
 
 enum berth_control_key {
@@ -70,7 +72,12 @@ enum berth_control_key {
     BERTH_KEY_TEARDOWN_MS = 23, /* uint */
     BERTH_KEY_USES = 24,        /* uint: contexts that this worker has served */
     BERTH_KEY_IN_FLIGHT = 25,   /* uint: requests sent and not answered */
-    BERTH_KEY_COUNT = 26
+    BERTH_KEY_GATED = 26,       /* uint: 1 when a teardown waits for recycle-now */
+    BERTH_KEY_START_GRACE_MS = 27, /* uint */
+    BERTH_KEY_MAX_EVENTS = 28,  /* uint: events queued for the host */
+    BERTH_KEY_MAX_EVENT_BYTES = 29, /* uint: their bytes */
+    BERTH_KEY_STICKY = 30,      /* uint: 1 when an event overflow is for good */
+    BERTH_KEY_COUNT = 31
 };
 
 enum berth_control_kind { BERTH_FIELD_ABSENT = 0, BERTH_FIELD_UINT = 1, BERTH_FIELD_BYTES = 2, BERTH_FIELD_TEXT = 3 };

@@ -17,7 +17,7 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_OPENED] = {"opened",
                           KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(METHODS) |
                               KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
-                          0, 1},
+                          KEY(START_GRACE_MS), 1},
     [BERTH_MSG_CLOSING] = {"closing", KEY(CONTEXT) | KEY(TIMEOUT_MS), 0, 0},
     [BERTH_MSG_WORKER_DIED] = {"worker_died", KEY(CONTEXT) | KEY(PID) | KEY(USES),
                                KEY(SIGNAL) | KEY(STATUS) | KEY(LOG) | KEY(TEXT), 0},
@@ -25,14 +25,16 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_STATUS_REPLY] = {"status_reply", KEY(SEQ), 0, 1},
     [BERTH_MSG_READY] = {"ready", KEY(PID) | KEY(METHODS) | KEY(METHOD_NAMES) | KEY(MODULE_VERSION), 0, 0},
     [BERTH_MSG_LOAD_FAILED] = {"load_failed", KEY(TEXT), 0, 0},
-    [BERTH_MSG_LEASE] = {"lease", KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS), 0,
-                         4},
+    [BERTH_MSG_LEASE] = {"lease", KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
+                         KEY(GATED) | KEY(MAX_EVENTS) | KEY(MAX_EVENT_BYTES) | KEY(STICKY), 4},
     [BERTH_MSG_RECYCLED] = {"recycled", KEY(CONTEXT) | KEY(OUTCOME) | KEY(CUT_OFF), 0, 0},
     [BERTH_MSG_RETIRE] = {"retire", 0, 0, 0},
     [BERTH_MSG_HOST_BROKE] = {"host_broke", KEY(CONTEXT) | KEY(TEXT), 0, 0},
     [BERTH_MSG_RECYCLE] = {"recycle", KEY(CONTEXT), 0, 0},
     [BERTH_MSG_COUNT] = {"count", KEY(CONTEXT), 0, 0},
     [BERTH_MSG_COUNTED] = {"counted", KEY(CONTEXT) | KEY(IN_FLIGHT), 0, 0},
+    [BERTH_MSG_TEARDOWN] = {"teardown", KEY(CONTEXT), 0, 0},
+    [BERTH_MSG_RECYCLE_NOW] = {"recycle_now", KEY(CONTEXT), 0, 0},
 };
 
 const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
@@ -62,6 +64,11 @@ const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
     [BERTH_KEY_TEARDOWN_MS] = BERTH_FIELD_UINT,
     [BERTH_KEY_USES] = BERTH_FIELD_UINT,
     [BERTH_KEY_IN_FLIGHT] = BERTH_FIELD_UINT,
+    [BERTH_KEY_GATED] = BERTH_FIELD_UINT,
+    [BERTH_KEY_START_GRACE_MS] = BERTH_FIELD_UINT,
+    [BERTH_KEY_MAX_EVENTS] = BERTH_FIELD_UINT,
+    [BERTH_KEY_MAX_EVENT_BYTES] = BERTH_FIELD_UINT,
+    [BERTH_KEY_STICKY] = BERTH_FIELD_UINT,
 };
 
 void berth_control_init(struct berth_control_message *message, uint32_t type) {

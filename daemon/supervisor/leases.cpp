@@ -56,6 +56,10 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
         .with_bytes(BERTH_KEY_TOKEN, secret)
         .with(BERTH_KEY_DRAIN_MS, module.manifest.drain_timeout_ms)
         .with(BERTH_KEY_TEARDOWN_MS, module.manifest.teardown_timeout_ms)
+        .with(BERTH_KEY_GATED, module.manifest.max_recycling != 0)
+        .with(BERTH_KEY_MAX_EVENTS, module.manifest.max_events)
+        .with(BERTH_KEY_MAX_EVENT_BYTES, module.manifest.max_event_bytes)
+        .with(BERTH_KEY_STICKY, module.manifest.overflow == OverflowPolicy::Sticky)
         .with_fd(std::move(open.segment))
         .with_fd(std::move(open.host_eventfd))
         .with_fd(std::move(open.doorbell))
@@ -70,6 +74,7 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
                             .with_bytes(BERTH_KEY_METHODS, module.methods)
                             .with(BERTH_KEY_DRAIN_MS, module.manifest.drain_timeout_ms)
                             .with(BERTH_KEY_TEARDOWN_MS, module.manifest.teardown_timeout_ms)
+                            .with(BERTH_KEY_START_GRACE_MS, module.manifest.start_grace_ms)
                             .with_fd(std::move(*worker_pidfd))));
     leases_.emplace(open.context, Lease{&worker, &host, host.pid(), now_ms()});
     host.contexts().opened(open.context);
@@ -119,16 +124,6 @@ void Pool::end_lease(Worker &worker) {
         found->second.host->contexts().ended(found->first);
     leases_.erase(found);
     worker.unbind();
-}
-
-void Pool::on_worker_recycled(Worker &worker) {
-    end_lease(worker);
-    if (stopping_ || !worker.may_serve_again())
-        worker.apply(WorkerEvent::RecycledLast, kRetireBoundMs, "did not retire");
-    else
-        worker.apply(WorkerEvent::Recycled);
-    serve(std::string(worker.name()));
-    plan_upkeep(kSparesAfterMs);
 }
 
 void Pool::on_worker_host_broke(Worker &worker, const std::string &text) {

@@ -10,6 +10,10 @@ namespace berth {
 namespace {
 
 constexpr int64_t kMaxMs = 3'600'000;
+constexpr int64_t kMaxAgeMs = 30LL * 24 * 3'600'000;
+constexpr int64_t kMaxMib = 1 << 20;
+constexpr int64_t kMaxEvents = 1 << 20;
+constexpr int64_t kMaxEventBytes = 64 << 20; // a ring holds no more
 constexpr int64_t kMaxCount = 1'000'000;
 constexpr int64_t kMaxSpares = 1000;
 
@@ -55,7 +59,7 @@ class Reader {
     void count(std::string_view key, const toml::node &node, int64_t most, uint32_t &out);
     void name(const toml::node &node);
     void library(const toml::node &node);
-    void recycle(const toml::node &node);
+    std::string one_of(std::string_view key, const toml::node &node, std::string_view usual, std::string_view other);
     void env(const toml::node &node);
     void default_name();
     void mistake(uint32_t line, std::string_view key, std::string_view what);
@@ -105,12 +109,13 @@ void Reader::library(const toml::node &node) {
     manifest_.library = (folder / manifest_.library).lexically_normal().string();
 }
 
-void Reader::recycle(const toml::node &node) {
-    std::string policy = "context";
-    text("recycle", node, policy);
-    if (policy != "context" && policy != "process")
-        mistake(line_of(node), "recycle", "must be \"context\" or \"process\"");
-    manifest_.recycle = policy == "process" ? RecyclePolicy::Process : RecyclePolicy::Context;
+std::string Reader::one_of(std::string_view key, const toml::node &node, std::string_view usual,
+                           std::string_view other) {
+    std::string policy(usual);
+    text(key, node, policy);
+    if (policy != usual && policy != other)
+        mistake(line_of(node), key, fmt::format("must be \"{}\" or \"{}\"", usual, other));
+    return policy;
 }
 
 void Reader::env(const toml::node &node) {
@@ -145,10 +150,28 @@ void Reader::key(std::string_view key, const toml::node &node) {
         count(key, node, kMaxMs, manifest_.drain_timeout_ms);
     else if (key == "teardown_timeout_ms")
         count(key, node, kMaxMs, manifest_.teardown_timeout_ms);
+    else if (key == "start_grace_ms")
+        count(key, node, kMaxMs, manifest_.start_grace_ms);
     else if (key == "max_uses")
         count(key, node, kMaxCount, manifest_.max_uses);
+    else if (key == "max_rss_mib")
+        count(key, node, kMaxMib, manifest_.max_rss_mib);
+    else if (key == "max_age_ms")
+        count(key, node, kMaxAgeMs, manifest_.max_age_ms);
+    else if (key == "idle_timeout_ms")
+        count(key, node, kMaxAgeMs, manifest_.idle_timeout_ms);
+    else if (key == "max_recycling")
+        count(key, node, kMaxCount, manifest_.max_recycling);
     else if (key == "recycle")
-        recycle(node);
+        manifest_.recycle =
+            one_of(key, node, "context", "process") == "process" ? RecyclePolicy::Process : RecyclePolicy::Context;
+    else if (key == "overflow")
+        manifest_.overflow =
+            one_of(key, node, "drop", "sticky") == "sticky" ? OverflowPolicy::Sticky : OverflowPolicy::Drop;
+    else if (key == "max_events")
+        count(key, node, kMaxEvents, manifest_.max_events);
+    else if (key == "max_event_bytes")
+        count(key, node, kMaxEventBytes, manifest_.max_event_bytes);
     else if (key == "env")
         env(node);
     else
@@ -177,8 +200,10 @@ Result<Manifest> Reader::read(const toml::table &table) {
 
 bool Manifest::serves_like(const Manifest &other) const {
     return library == other.library && drain_timeout_ms == other.drain_timeout_ms &&
-           teardown_timeout_ms == other.teardown_timeout_ms && max_uses == other.max_uses && recycle == other.recycle &&
-           env == other.env;
+           teardown_timeout_ms == other.teardown_timeout_ms && start_grace_ms == other.start_grace_ms &&
+           max_uses == other.max_uses && max_rss_mib == other.max_rss_mib && max_age_ms == other.max_age_ms &&
+           max_recycling == other.max_recycling && recycle == other.recycle && overflow == other.overflow &&
+           max_events == other.max_events && max_event_bytes == other.max_event_bytes && env == other.env;
 }
 
 std::string manifest_error_line(const std::string &file, uint32_t line, std::string_view key, std::string_view what) {

@@ -11,6 +11,7 @@
 namespace berth {
 
 enum class RecyclePolicy : uint8_t { Context, Process };
+enum class OverflowPolicy : uint8_t { Drop, Sticky };
 
 struct Manifest {
     std::string name;    // [A-Za-z0-9_.-]{1,64}; the file's stem unless it says otherwise
@@ -20,8 +21,18 @@ struct Manifest {
     uint32_t max_contexts = 0; // 0: no bound
     uint32_t drain_timeout_ms = 1500;
     uint32_t teardown_timeout_ms = 10000;
-    uint32_t max_uses = 0; // contexts per worker; 0: no bound
+    uint32_t start_grace_ms = 10000; // of a context, before it can be not_responding
+    // When a worker is replaced rather than handed on (wear.h); 0: no bound.
+    uint32_t max_uses = 0; // contexts
+    uint32_t max_rss_mib = 0;
+    uint32_t max_age_ms = 0;
+    uint32_t idle_timeout_ms = 60000; // an idle worker above the spares ends after so long
+    uint32_t max_recycling = 0;       // teardowns at once; 0: no bound
     RecyclePolicy recycle = RecyclePolicy::Context;
+    // The event queue of a context.
+    OverflowPolicy overflow = OverflowPolicy::Drop;
+    uint32_t max_events = 16384;
+    uint32_t max_event_bytes = 16 << 20;
     std::map<std::string, std::string> env;
 
     std::string file;

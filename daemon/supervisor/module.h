@@ -2,6 +2,7 @@
 // and the old one lives on with the workers that were started for it.
 #pragma once
 
+#include <deque>
 #include <set>
 #include <string>
 #include <sys/types.h>
@@ -23,6 +24,8 @@ struct Module {
     std::string last_error; // of the last worker that did not get ready; empty after one that did
     Backoff backoff;        // of spares
     std::set<uid_t> users;  // uids for which spares are kept, beside the daemon's own
+
+    std::deque<pid_t> teardown_line; // workers that wait for one of max_recycling to be done
 
     // How long a recall may take in the worker: two rounds of draining, then the teardown.
     uint64_t recall_bound_ms() const { return 2 * uint64_t{manifest.drain_timeout_ms} + manifest.teardown_timeout_ms; }

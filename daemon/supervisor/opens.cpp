@@ -126,8 +126,9 @@ void Pool::timed_out(ContextId context) {
                fmt::format("module '{}' has its {} contexts in use (max_contexts), and none ended in {} ms",
                            found->module, module->manifest.max_contexts, found->timeout_ms));
     else
-        refuse(*found, kRetTimeout,
-               fmt::format("module '{}': no worker got ready in {} ms", found->module, found->timeout_ms));
+        refuse(*found, kRetExhausted,
+               fmt::format("module '{}': no worker got ready in {} ms{}{}", found->module, found->timeout_ms,
+                           module->last_error.empty() ? "" : "; the last one: ", module->last_error));
     opens_.erase(found);
 }
 

@@ -99,7 +99,7 @@ size_t Pool::count_soon_idle(const Module &module, uid_t uid) const {
     return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
         const Worker &worker = *entry.first;
         return worker.state() == WorkerState::Draining && worker.module().get() == &module && worker.uid() == uid &&
-               worker.may_serve_again() && now - worker.since_ms() < kSoonMs;
+               !worker.reason_to_go() && now - worker.since_ms() < kSoonMs;
     }));
 }
 
@@ -156,6 +156,7 @@ void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &e
         failed_to_start(worker, end);
     else if (was == WorkerState::Idle)
         worker.module()->backoff.failed(now_ms());
+    leave_teardown(worker);
     end_lease(worker);
     auto name = worker.name();
     auto found = workers_.find(&worker);

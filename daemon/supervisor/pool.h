@@ -1,6 +1,7 @@
 // The modules, their workers, and who has which: opens are matched with workers, leases end, spares are kept.
 //
-// pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for.
+// pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for,
+// recycling.cpp what happens between two leases.
 #pragma once
 
 #include <list>
@@ -77,6 +78,7 @@ class Pool : private WorkerOwner {
   private:
     void on_worker_ready(Worker &worker) override;
     void on_worker_load_failed(Worker &worker, const std::string &text) override;
+    void on_worker_teardown(Worker &worker) override;
     void on_worker_recycled(Worker &worker) override;
     void on_worker_host_broke(Worker &worker, const std::string &text) override;
     void on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) override;
@@ -98,6 +100,7 @@ class Pool : private WorkerOwner {
     void retire(Worker &worker);
     void retire_outdated();
     uint64_t retire_surplus();
+    uint64_t retire_aged();
     size_t spares_wanted(const Module &module, uid_t uid) const;
     void plan_upkeep(uint64_t in_ms);
     void upkeep();
@@ -119,6 +122,10 @@ class Pool : private WorkerOwner {
     void end_lease(Worker &worker);
     void report_death(Worker &worker, const ProcessEnd &end);
     void recall(Worker &worker, uint64_t extra_ms);
+
+    // Between two leases.
+    void begin_teardown(Worker &worker);
+    void leave_teardown(Worker &worker);
 
     uv_loop_t *loop_;
     Graveyard &graveyard_;

@@ -2,12 +2,13 @@
 #include "supervisor/pool.h"
 
 #include <algorithm>
+#include <spdlog/spdlog.h>
 
 namespace berth {
 namespace {
 
 constexpr uint64_t kNever = UINT64_MAX;
-constexpr uint64_t kIdleKeepMs = 60'000; // an idle worker above the spares waits so long for the next open
+constexpr uint64_t kNextAgedMs = 50;
 constexpr uint64_t kNextSpareMs = 2;     // one spawn per turn: each holds the loop for a moment
 
 } // namespace
@@ -26,7 +27,7 @@ void Pool::upkeep() {
         return;
     for (const auto &[name, module] : modules_)
         serve(name);
-    uint64_t next = retire_surplus();
+    uint64_t next = std::min(retire_surplus(), retire_aged());
     for (const auto &[name, module] : modules_)
         next = std::min(next, keep_spares(module));
     if (next != kNever)
@@ -68,6 +69,21 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid
     return kNextSpareMs;
 }
 
+// Idle workers past max_age. One at a time, so that a replacement is there before the next one goes.
+uint64_t Pool::retire_aged() {
+    uint64_t next = kNever, now = now_ms();
+    for (const auto &[worker, owned] : workers_) {
+        if (worker->state() != WorkerState::Idle || worker->too_old_at_ms() > now) {
+            next = std::min(next, worker->too_old_at_ms() - std::min(now, worker->too_old_at_ms()));
+            continue;
+        }
+        spdlog::info("worker {} ({}) is replaced: max_age_ms", worker->pid(), worker->name());
+        retire(*worker);
+        return kNextAgedMs;
+    }
+    return next;
+}
+
 uint64_t Pool::retire_surplus() {
     std::map<std::pair<Module *, uid_t>, std::vector<Worker *>> idle;
     for (const auto &[worker, owned] : workers_)
@@ -79,7 +95,7 @@ uint64_t Pool::retire_surplus() {
         std::sort(workers.begin(), workers.end(), [](auto *a, auto *b) { return a->since_ms() < b->since_ms(); });
         workers.resize(workers.size() - keep);
         for (Worker *worker : workers) {
-            uint64_t due = worker->since_ms() + kIdleKeepMs;
+            uint64_t due = worker->since_ms() + worker->module()->manifest.idle_timeout_ms;
             if (due <= now)
                 retire(*worker);
             else

@@ -11,21 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "supervisor/process_memory.h"
 #include "supervisor/version.h"
 
 namespace berth {
 namespace {
 
 using Json = nlohmann::json;
-
-uint64_t rss_bytes(pid_t pid) {
-    UniqueFd file(::open(fmt::format("/proc/{}/statm", pid).c_str(), O_RDONLY | O_CLOEXEC));
-    char text[128] = {};
-    unsigned long long pages = 0;
-    if (!file || ::read(file.get(), text, sizeof text - 1) <= 0 || std::sscanf(text, "%*u %llu", &pages) != 1)
-        return 0;
-    return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-}
 
 Json names(const std::string &lines) {
     Json out = Json::array();
@@ -46,6 +38,23 @@ Json describe_daemon(const DaemonFacts &facts) {
             {"rss_bytes", rss_bytes(::getpid())}};
 }
 
+Json describe_policy(const Manifest &manifest) {
+    return {{"spares", manifest.spares},
+            {"max_contexts", manifest.max_contexts},
+            {"recycle", manifest.recycle == RecyclePolicy::Process ? "process" : "context"},
+            {"max_recycling", manifest.max_recycling},
+            {"max_uses", manifest.max_uses},
+            {"max_rss_mib", manifest.max_rss_mib},
+            {"max_age_ms", manifest.max_age_ms},
+            {"idle_timeout_ms", manifest.idle_timeout_ms},
+            {"drain_timeout_ms", manifest.drain_timeout_ms},
+            {"teardown_timeout_ms", manifest.teardown_timeout_ms},
+            {"start_grace_ms", manifest.start_grace_ms},
+            {"overflow", manifest.overflow == OverflowPolicy::Sticky ? "sticky" : "drop"},
+            {"max_events", manifest.max_events},
+            {"max_event_bytes", manifest.max_event_bytes}};
+}
+
 Json describe_module(const Pool &pool, const Module &module) {
     const auto &manifest = module.manifest;
     size_t workers = 0, contexts = 0;
@@ -58,9 +67,7 @@ Json describe_module(const Pool &pool, const Module &module) {
                 {"description", manifest.description},
                 {"file", printable(manifest.file)},
                 {"methods", names(module.method_names)},
-                {"spares", manifest.spares},
-                {"max_contexts", manifest.max_contexts},
-                {"recycle", manifest.recycle == RecyclePolicy::Process ? "process" : "context"},
+                {"policy", describe_policy(manifest)},
                 {"contexts", contexts},
                 {"workers", workers}};
     if (!module.version.empty())
@@ -104,11 +111,18 @@ Json describe_context(ContextId id, const std::string &module, pid_t worker, pid
             {"in_flight", in_flight ? Json(*in_flight) : Json()}};
 }
 
+// As its host sees it. Whether its create has run, host and worker alone know.
+const char *context_state(WorkerState worker) {
+    if (worker == WorkerState::Leased)
+        return "Active";
+    return worker == WorkerState::Recycling ? "Recycling" : "RecyclePending";
+}
+
 Json describe_contexts(const Pool &pool) {
     Json out = Json::array();
     for (const auto &[id, lease] : pool.leases())
         out.push_back(describe_context(id, lease.worker->name(), lease.worker->pid(), lease.host_pid,
-                                       lease.worker->state() == WorkerState::Leased ? "Active" : "RecyclePending",
+                                       context_state(lease.worker->state()),
                                        lease.since_ms, lease.worker->in_flight()));
     for (const auto &open : pool.opens())
         out.push_back(describe_context(open.context, open.module, 0, open.host->pid(), "Opening", open.since_ms, {}));

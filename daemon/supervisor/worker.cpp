@@ -4,9 +4,11 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <random>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include "supervisor/process_memory.h"
 #include "supervisor/worker_env.h"
 
 namespace berth {
@@ -45,7 +47,8 @@ Worker::Worker(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module
                {[this](const std::string &line) { log_line(line); }, [this](const ProcessEnd &end) { exited(end); }}),
       peer_(loop, std::move(control), *this),
       deadline_(loop, [this] { apply(WorkerEvent::TimeUp, 0, fmt::format("{} for too long", name_of(state()))); }),
-      fsm_(now_ms(), kSpawnBoundMs) {}
+      fsm_(now_ms(), kSpawnBoundMs), spawned_ms_(now_ms()),
+      limits_(WearLimits::draw(module_->manifest, std::random_device{}())) {}
 
 void Worker::lease(ContextId context, Message lease) {
     context_ = context;
@@ -59,10 +62,16 @@ void Worker::unbind() {
     context_ = ContextId::None;
 }
 
-bool Worker::may_serve_again() const {
-    const auto &manifest = module_->manifest;
-    return module_->current && manifest.recycle == RecyclePolicy::Context &&
-           (manifest.max_uses == 0 || uses_ < manifest.max_uses);
+const char *Worker::reason_to_go() const {
+    if (!module_->current)
+        return "its manifest has changed";
+    if (module_->manifest.recycle == RecyclePolicy::Process)
+        return "recycle = \"process\"";
+    return limits_.reached_by({uses_, now_ms() - spawned_ms_, limits_.max_rss_bytes ? rss_bytes(pid()) : 0});
+}
+
+void Worker::let_recycle() {
+    peer_.send(std::move(Message(BERTH_MSG_RECYCLE_NOW).with(BERTH_KEY_CONTEXT, number(context_))));
 }
 
 void Worker::apply(WorkerEvent event, uint64_t bound_ms, const std::string &why) {
@@ -127,6 +136,12 @@ void Worker::dispatch(const Message &message) {
         if (state() != WorkerState::Spawning && state() != WorkerState::Retiring)
             return misbehaved("load_failed after ready");
         return owner_.on_worker_load_failed(*this, std::string(message.text(BERTH_KEY_TEXT)));
+    case BERTH_MSG_TEARDOWN:
+        if (!names_its_context(message) || state() == WorkerState::Retiring)
+            return;
+        if (state() == WorkerState::Recycling)
+            return misbehaved("a second teardown of one context");
+        return owner_.on_worker_teardown(*this);
     case BERTH_MSG_RECYCLED:
         if (names_its_context(message) && state() != WorkerState::Retiring)
             owner_.on_worker_recycled(*this);

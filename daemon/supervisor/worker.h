@@ -9,6 +9,7 @@
 #include "supervisor/ids.h"
 #include "supervisor/module.h"
 #include "supervisor/peer.h"
+#include "supervisor/wear.h"
 #include "supervisor/worker_fsm.h"
 #include "supervisor/worker_process.h"
 
@@ -20,7 +21,8 @@ class WorkerOwner {
   public:
     virtual void on_worker_ready(Worker &worker) = 0;
     virtual void on_worker_load_failed(Worker &worker, const std::string &text) = 0;
-    virtual void on_worker_recycled(Worker &worker) = 0; // still Leased or Draining, and bound to its context
+    virtual void on_worker_teardown(Worker &worker) = 0; // its library's instance is about to be destroyed
+    virtual void on_worker_recycled(Worker &worker) = 0; // still Leased, Draining or Recycling, and bound to its context
     virtual void on_worker_host_broke(Worker &worker, const std::string &text) = 0;
     // The last of it. `was`: the state before its end showed.
     virtual void on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) = 0;
@@ -60,8 +62,12 @@ class Worker : private PeerHandler {
 
     // Binds it to a context and sends the lease, which has all but the generation.
     void lease(ContextId context, Message lease);
-    // Whether policy lets it serve another context.
-    bool may_serve_again() const;
+    // The policy that keeps it from serving another context; nullptr: it may.
+    const char *reason_to_go() const;
+    // When it has reached max_age_ms; UINT64_MAX: never.
+    uint64_t too_old_at_ms() const { return limits_.max_age_ms ? spawned_ms_ + limits_.max_age_ms : UINT64_MAX; }
+    // Lets a teardown begin that waits for it.
+    void let_recycle();
     // Feeds the machine one event and does what it says. `why` is for the log, should it come to a kill.
     void apply(WorkerEvent event, uint64_t bound_ms = 0, const std::string &why = {});
     // Asks how many requests its context has in flight; the answer comes with the loop, or never.
@@ -92,6 +98,8 @@ class Worker : private PeerHandler {
     Peer peer_;
     Timer deadline_;
     WorkerFsm fsm_;
+    uint64_t spawned_ms_;
+    WearLimits limits_;
     uint64_t uses_ = 0;
     ContextId context_ = ContextId::None;
     ContextId last_context_ = ContextId::None; // what it says of this one crossed what we said

@@ -11,15 +11,23 @@
 //             ControlLost   Retiring  -
 //   Leased    Closing       Draining  -            the host told the worker itself, through the segment
 //             Recall        Draining  SendRecycle
-//             Recycled      Idle      -            before the host's word came, or `create` failed
+//             TeardownBegan Recycling -            before the host's word came, or `create` failed
+//             Recycled      Idle      -            the same, and quick
 //             RecycledLast  Retiring  SendRetire
 //             HostBroke     Retiring  -
 //             ControlLost   Retiring  -
 //   Draining  as Leased, and
 //             Closing       Draining  -            the host's word after the supervisor's
 //             TimeUp        Retiring  Kill
+//   Recycling Recycled      Idle      -
+//             RecycledLast  Retiring  SendRetire
+//             Closing, Recall: nothing, what they ask for is under way
+//             HostBroke     Retiring  -
+//             ControlLost   Retiring  -
+//             TimeUp        Retiring  Kill
 //   Retiring  TimeUp        Retiring  Kill
-//             what the worker sent before it knew: Ready, LoadFailed, Recycled, RecycledLast, HostBroke, ControlLost;
+//             what the worker sent before it knew: Ready, LoadFailed, TeardownBegan, Recycled, RecycledLast, HostBroke,
+//             ControlLost;
 //             what others ask of it: Closing, Recall, Retire: nothing
 //   living    Misbehaved    Retiring  Kill
 //             Exited        Dead      -
@@ -57,6 +65,7 @@ constexpr Row kRows[] = {
     {S::Idle, E::Exited, S::Dead, A::Nothing},
     {S::Leased, E::Closing, S::Draining, A::Nothing},
     {S::Leased, E::Recall, S::Draining, A::SendRecycle},
+    {S::Leased, E::TeardownBegan, S::Recycling, A::Nothing},
     {S::Leased, E::Recycled, S::Idle, A::Nothing},
     {S::Leased, E::RecycledLast, S::Retiring, A::SendRetire},
     {S::Leased, E::HostBroke, S::Retiring, A::Nothing},
@@ -65,6 +74,7 @@ constexpr Row kRows[] = {
     {S::Leased, E::Exited, S::Dead, A::Nothing},
     {S::Draining, E::Closing, S::Draining, A::Nothing},
     {S::Draining, E::Recall, S::Draining, A::SendRecycle},
+    {S::Draining, E::TeardownBegan, S::Recycling, A::Nothing},
     {S::Draining, E::Recycled, S::Idle, A::Nothing},
     {S::Draining, E::RecycledLast, S::Retiring, A::SendRetire},
     {S::Draining, E::HostBroke, S::Retiring, A::Nothing},
@@ -72,10 +82,20 @@ constexpr Row kRows[] = {
     {S::Draining, E::TimeUp, S::Retiring, A::Kill},
     {S::Draining, E::Misbehaved, S::Retiring, A::Kill},
     {S::Draining, E::Exited, S::Dead, A::Nothing},
+    {S::Recycling, E::Closing, S::Recycling, A::Nothing},
+    {S::Recycling, E::Recall, S::Recycling, A::Nothing},
+    {S::Recycling, E::Recycled, S::Idle, A::Nothing},
+    {S::Recycling, E::RecycledLast, S::Retiring, A::SendRetire},
+    {S::Recycling, E::HostBroke, S::Retiring, A::Nothing},
+    {S::Recycling, E::ControlLost, S::Retiring, A::Nothing},
+    {S::Recycling, E::TimeUp, S::Retiring, A::Kill},
+    {S::Recycling, E::Misbehaved, S::Retiring, A::Kill},
+    {S::Recycling, E::Exited, S::Dead, A::Nothing},
     {S::Retiring, E::Ready, S::Retiring, A::Nothing},
     {S::Retiring, E::LoadFailed, S::Retiring, A::Nothing},
     {S::Retiring, E::Closing, S::Retiring, A::Nothing},
     {S::Retiring, E::Recall, S::Retiring, A::Nothing},
+    {S::Retiring, E::TeardownBegan, S::Retiring, A::Nothing},
     {S::Retiring, E::Recycled, S::Retiring, A::Nothing},
     {S::Retiring, E::RecycledLast, S::Retiring, A::Nothing},
     {S::Retiring, E::Retire, S::Retiring, A::Nothing},
@@ -92,7 +112,7 @@ const Row *find_row(S from, E event) {
     return row == std::end(kRows) ? nullptr : row;
 }
 
-bool must_end(S state) { return state == S::Draining || state == S::Retiring; }
+bool must_end(S state) { return state == S::Draining || state == S::Recycling || state == S::Retiring; }
 
 } // namespace
 
@@ -104,8 +124,8 @@ const char *name_of(WorkerState state) {
 
 const char *name_of(WorkerEvent event) {
     static constexpr const char *kNames[kWorkerEventCount] = {
-        "Ready",  "LoadFailed", "Lease",       "Closing",    "Recall", "Recycled", "RecycledLast",
-        "Retire", "HostBroke",  "ControlLost", "Misbehaved", "TimeUp", "Exited"};
+        "Ready",        "LoadFailed", "Lease",     "Closing",     "Recall",     "TeardownBegan", "Recycled",
+        "RecycledLast", "Retire",     "HostBroke", "ControlLost", "Misbehaved", "TimeUp",        "Exited"};
     return kNames[static_cast<int>(event)];
 }
 

@@ -7,8 +7,7 @@
 
 namespace berth {
 
-// Recycling is the design's name for the teardown inside the worker. No message marks its beginning yet, so Draining
-// covers it and nothing enters it.
+// Recycling is the teardown inside the worker. A quick one is not announced: it begins and ends within Draining.
 enum class WorkerState : uint8_t { Spawning, Idle, Leased, Draining, Recycling, Retiring, Dead };
 constexpr int kWorkerStateCount = 7;
 
@@ -18,6 +17,7 @@ enum class WorkerEvent : uint8_t {
     Lease,        // a host gets it
     Closing,      // the host ends its lease
     Recall,       // the supervisor ends the lease: the host is gone, or the daemon stops
+    TeardownBegan, // no request is left, and the library's instance is being destroyed
     Recycled,     // the context is gone, the worker may serve on
     RecycledLast, // the context is gone, and policy has no further use for the worker
     Retire,       // it is not needed any more
@@ -27,7 +27,7 @@ enum class WorkerEvent : uint8_t {
     TimeUp,       // the deadline passed
     Exited        // the process is gone
 };
-constexpr int kWorkerEventCount = 13;
+constexpr int kWorkerEventCount = 14;
 
 enum class WorkerAction : uint8_t { Nothing, SendRecycle, SendRetire, Kill, Illegal };
 

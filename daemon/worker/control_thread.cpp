@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <poll.h>
 #include <sys/socket.h>
+#include <utility>
 
 #include "futex.h"
 
@@ -12,6 +13,7 @@ namespace berth {
 namespace {
 
 constexpr uint32_t kWedgedMs = 250;
+constexpr uint32_t kQuickMs = 5;
 
 uint64_t after_ms(uint32_t ms) { return berth_now_ns() + uint64_t{ms} * 1'000'000; }
 
@@ -38,7 +40,7 @@ void ControlThread::run() {
         if (fds[3].revents)
             begin_close(true);
         if (fds[1].revents)
-            lease_over();
+            library_thread_said();
         if (fds[0].revents)
             read_supervisor();
         tick();
@@ -48,8 +50,8 @@ void ControlThread::run() {
 int ControlThread::next_timeout_ms() const {
     if (!phase_bound_ns_)
         return -1;
-    uint64_t now = berth_now_ns();
-    return now >= phase_bound_ns_ ? 0 : static_cast<int>((phase_bound_ns_ - now) / 1'000'000 + 1);
+    uint64_t now = berth_now_ns(), due = slow_ns_ ? std::min(slow_ns_, phase_bound_ns_) : phase_bound_ns_;
+    return now >= due ? 0 : static_cast<int>((due - now) / 1'000'000 + 1);
 }
 
 void ControlThread::tell(const Message &message) {
@@ -59,6 +61,7 @@ void ControlThread::tell(const Message &message) {
 
 void ControlThread::supervisor_gone() {
     supervisor_alive_ = false;
+    library_.allow_teardown(); // nobody is left to ask
     // A context goes on without its supervisor; a worker without a context has nothing to live for.
     if (!lease_)
         std::_Exit(0);
@@ -76,6 +79,9 @@ void ControlThread::read_supervisor() {
             take_lease(message);
         else if (message.type() == BERTH_MSG_RECYCLE && lease_ && message.number(BERTH_KEY_CONTEXT) == lease_->context)
             begin_close(true);
+        else if (message.type() == BERTH_MSG_RECYCLE_NOW && lease_ &&
+                 message.number(BERTH_KEY_CONTEXT) == lease_->context)
+            library_.allow_teardown();
         else if (message.type() == BERTH_MSG_COUNT)
             count(message.number(BERTH_KEY_CONTEXT));
         else if (message.type() == BERTH_MSG_RETIRE && !lease_)
@@ -106,9 +112,13 @@ void ControlThread::take_lease(Message &message) {
     auto segment = Segment::attach(message.take_fd(0));
     if (!segment)
         return refuse_lease(context, segment.error().text);
+    auto bound = [&](berth_control_key key) { return message.has(key) ? message.number(key) : UINT32_MAX; };
     lease_.emplace(Lease{context, static_cast<uint32_t>(message.number(BERTH_KEY_DRAIN_MS)),
-                         static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)), std::move(*segment),
-                         message.take_fd(1), message.take_fd(2), message.take_fd(3)});
+                         static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)),
+                         supervisor_alive_ && message.number(BERTH_KEY_GATED) != 0,
+                         static_cast<uint32_t>(bound(BERTH_KEY_MAX_EVENTS)), bound(BERTH_KEY_MAX_EVENT_BYTES),
+                         message.number(BERTH_KEY_STICKY) != 0, std::move(*segment), message.take_fd(1),
+                         message.take_fd(2), message.take_fd(3)});
     phase_bound_ns_ = 0;
     host_watched_ = true;
     const Segment &mapped = lease_->segment;
@@ -159,6 +169,7 @@ void ControlThread::begin_close(bool host_gone) {
     if (phase_bound_ns_)
         return;
     phase_bound_ns_ = after_ms(lease_->drain_ms);
+    slow_ns_ = after_ms(kQuickMs);
     library_.advance_to(LeasePhase::Draining);
     if (host_gone)
         library_.cancel_outstanding(); // nobody waits for these answers
@@ -167,6 +178,11 @@ void ControlThread::begin_close(bool host_gone) {
 // Draining → (drain_ms) → Cutting → (drain_ms) → Cut → Teardown → (teardown_ms) → the process ends itself. A library
 // thread that is still in a handler when all is cut will not come back.
 void ControlThread::tick() {
+    if (slow_ns_ && berth_now_ns() >= slow_ns_) {
+        slow_ns_ = 0;
+        library_.announce_teardown();
+        library_thread_said();
+    }
     if (!phase_bound_ns_ || berth_now_ns() < phase_bound_ns_)
         return;
     LeasePhase phase = library_.phase();
@@ -186,13 +202,28 @@ void ControlThread::tick() {
     }
 }
 
-void ControlThread::lease_over() {
+// It writes its eventfd when the lease is over, and at its teardown if that was asked for.
+void ControlThread::library_thread_said() {
     clear(over_eventfd_);
+    if (!lease_)
+        return;
+    if (library_.phase() == LeasePhase::Over)
+        lease_over();
+    else if (library_.phase() == LeasePhase::Teardown)
+        teardown_began();
+}
+
+void ControlThread::teardown_began() {
+    if (!std::exchange(teardown_told_, true))
+        tell(Message(BERTH_MSG_TEARDOWN).with(BERTH_KEY_CONTEXT, lease_->context));
+}
+
+void ControlThread::lease_over() {
     LeaseEnd end = library_.end();
     uint64_t context = lease_->context;
     lease_.reset();
-    host_watched_ = in_teardown_ = false;
-    phase_bound_ns_ = 0;
+    host_watched_ = in_teardown_ = teardown_told_ = false;
+    phase_bound_ns_ = slow_ns_ = 0;
     if (!end.host_broke.empty())
         return refuse_lease(context, end.host_broke);
     if (!supervisor_alive_)

@@ -27,6 +27,8 @@ class ControlThread {
     bool take_urgent();
     void begin_close(bool host_gone);
     void tick();
+    void library_thread_said();
+    void teardown_began();
     void lease_over();
     void supervisor_gone();
     void tell(const Message &message);
@@ -40,6 +42,8 @@ class ControlThread {
     berth_ring_consumer urgent_{};
     bool host_watched_ = false;
     bool in_teardown_ = false;
+    bool teardown_told_ = false;
+    uint64_t slow_ns_ = 0; // when a close is no longer quick, and the supervisor wants to know of its teardown; 0: it knows
     uint64_t phase_bound_ns_ = 0; // when the phase of a close is up; 0: no close
 };
 

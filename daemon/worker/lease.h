@@ -12,6 +12,10 @@ struct Lease {
     uint64_t context = 0;
     uint32_t drain_ms = 0;
     uint32_t teardown_ms = 0;
+    bool gated = false; // the teardown waits for the supervisor's word
+    uint32_t max_events = UINT32_MAX;
+    uint64_t max_event_bytes = UINT64_MAX;
+    bool sticky = false; // an event overflow is for good
     Segment segment;
     UniqueFd host_eventfd; // wakes a host that polls
     UniqueFd doorbell;     // the host wakes our control thread

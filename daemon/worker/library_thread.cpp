@@ -16,6 +16,12 @@ constexpr size_t kKeepCopy = size_t{1} << 20; // a larger private copy is given 
 constexpr std::string_view kCutOff = BERTH_TEXT_CUT_OFF;
 constexpr std::string_view kGivenUp = BERTH_TEXT_CANCELLED;
 
+void write_eventfd(int eventfd) {
+    uint64_t one = 1;
+    while (::write(eventfd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
 } // namespace
 
 void LibraryThread::run() {
@@ -25,13 +31,11 @@ void LibraryThread::run() {
             started_.wait(lock, [this] { return phase_.load() != LeasePhase::None; });
         }
         serve();
-        uint64_t one = 1;
         {
             std::lock_guard lock(start_lock_);
             phase_ = LeasePhase::Over;
         }
-        while (::write(over_eventfd_, &one, sizeof one) < 0 && errno == EINTR) {
-        }
+        write_eventfd(over_eventfd_);
         std::unique_lock lock(start_lock_);
         started_.wait(lock, [this] { return phase_.load() != LeasePhase::Over; });
     }
@@ -44,6 +48,8 @@ void LibraryThread::start(const Lease &lease) {
                                lease.segment.bytes(BERTH_RING_REQUEST), lease.segment.capacity(BERTH_RING_REQUEST));
     end_ = {};
     first_ = true;
+    announce_ = lease.gated;
+    __atomic_store_n(&gate_, !lease.gated, __ATOMIC_SEQ_CST);
     phase_ = LeasePhase::Serving;
     started_.notify_one();
 }
@@ -60,6 +66,13 @@ void LibraryThread::next_lease() {
     std::lock_guard lock(start_lock_);
     phase_ = LeasePhase::None;
     started_.notify_one();
+}
+
+void LibraryThread::announce_teardown() { announce_ = true; }
+
+void LibraryThread::allow_teardown() {
+    __atomic_store_n(&gate_, 1, __ATOMIC_SEQ_CST);
+    berth_futex_wake(&gate_, 1);
 }
 
 void LibraryThread::poke() {
@@ -226,11 +239,21 @@ void LibraryThread::sleep_on_ring(uint32_t poke) {
     }
 }
 
+// Bounded: however many others are torn down, this one goes on after its drain timeout.
+void LibraryThread::wait_for_gate() {
+    uint64_t until = berth_now_ns() + uint64_t{lease_->drain_ms} * 1'000'000;
+    while (!__atomic_load_n(&gate_, __ATOMIC_SEQ_CST) && berth_now_ns() < until)
+        berth_futex_wait(&gate_, 0, until);
+}
+
 void LibraryThread::tear_down() {
     bool was_created;
     end_.cut_off += answers_.cut_off();
     end_.outcome = end_.cut_off ? BERTH_CANCELLED : BERTH_DRAINED;
     advance_to(LeasePhase::Teardown);
+    if (announce_)
+        write_eventfd(over_eventfd_);
+    wait_for_gate();
     {
         std::lock_guard lock(module_lock_);
         was_created = created_;

@@ -48,6 +48,8 @@ class LibraryThread {
     void next_lease(); // once Over
     LeasePhase phase() const { return phase_.load(); }
     const LeaseEnd &end() const { return end_; } // once Over
+    void announce_teardown(); // from now on it writes its eventfd when it gets there
+    void allow_teardown();    // of a gated lease
     void cancel(uint64_t id);
     void cancel_outstanding();
 
@@ -61,6 +63,7 @@ class LibraryThread {
     const uint8_t *private_copy(const uint8_t *payload, size_t len);
     void wait_for_frame();
     void sleep_on_ring(uint32_t poke);
+    void wait_for_gate();
     void tear_down();
     void broke(const char *why);
 
@@ -71,6 +74,8 @@ class LibraryThread {
     std::condition_variable started_;
     const Lease *lease_ = nullptr;
     std::atomic<LeasePhase> phase_{LeasePhase::None};
+    std::atomic<bool> announce_{false};
+    uint32_t gate_ = 1; // futex; 1: a teardown may begin
     uint32_t poke_ = 0; // what a sleeper on the ring must come and see
     berth_ring_consumer ring_{};
     berth_spin spin_{};

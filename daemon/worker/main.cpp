@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
     }
     if (!channel.send(ready(*module)))
         return 1;
-    int over = eventfd(0, EFD_CLOEXEC);
+    int over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     static berth::LibraryThread library(*module, answers, over);
     static berth::ControlThread control(std::move(channel), library, answers, over);
     start_control_thread(control);

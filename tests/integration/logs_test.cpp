@@ -6,20 +6,13 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
+#include "probe_folder.h"
 #include "processes.h"
 #include "service.h"
 
 using namespace berth::test;
 
 namespace {
-
-struct ProbeFolder {
-    TempDir folder;
-    explicit ProbeFolder(const std::string &more = "") {
-        write_file(folder / "probe.toml",
-                   "library = \"" + needed_variable("BERTH_TEST_MODULES") + "/libberth-probe.so\"\n" + more);
-    }
-};
 
 // This process's stdout, for as long as it lives, goes to a file.
 class CapturedStdout {

@@ -1,4 +1,5 @@
-/* A module that does what a polite one would not: writes to stdout, answers twice or never or too much. */
+/* A module that does what a polite one would not: writes to stdout, answers twice or never or too much, leaks, keeps
+ * state from one context to the next, and takes as many milliseconds for its destroy as its configuration says. */
 #include "module.h"
 
 #include <stdio.h>
@@ -8,10 +9,37 @@
 
 static const struct berth_worker *worker;
 
-enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY };
+enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK };
 
 static const struct berth_method methods[] = {{"say", 0},  {"big", 0},         {"twice", 0},
-                                              {"mute", 0}, {"environment", 0}, {"fail_empty", 0}};
+                                              {"mute", 0}, {"environment", 0}, {"fail_empty", 0},
+                                              {"serial", 0}, {"leak", 0}};
+
+static int creates; /* in this process */
+
+static int create(const uint8_t *config, size_t len, void **instance, char *why, size_t why_size) {
+    char text[32] = {0};
+    (void)why, (void)why_size;
+    memcpy(text, config, len < sizeof text ? len : sizeof text - 1);
+    *instance = (void *)(intptr_t)(atoi(text) + 1); /* never NULL */
+    creates++;
+    return 0;
+}
+
+static void destroy(void *instance) { usleep(1000 * (useconds_t)((intptr_t)instance - 1)); }
+
+static void serial(berth_request request) {
+    char text[16];
+    worker->reply(request, 0, text, (size_t)snprintf(text, sizeof text, "%d", creates));
+}
+
+static void leak(berth_request request) {
+    size_t len = (size_t)64 << 20;
+    char *bytes = malloc(len);
+    if (bytes)
+        memset(bytes, 1, len);
+    worker->reply(request, 0, &bytes, sizeof bytes); /* reachable no longer, and used, so that it is not left out */
+}
 
 static void say(berth_request request, const uint8_t *data, size_t len) {
     printf("on stdout: %.*s\n", (int)len, (const char *)data);
@@ -45,6 +73,8 @@ static void handle(void *instance, uint32_t method, berth_request request, const
         worker->reply(request, 0, "second", 6);
         break;
     case MUTE: break;
+    case SERIAL: serial(request); break;
+    case LEAK: leak(request); break;
     case ENVIRONMENT: environment(request, data, len); break;
     default: worker->reply(request, 1, "", 0);
     }
@@ -57,7 +87,7 @@ static const struct berth_module module = {
     .abi = BERTH_MODULE_ABI,
 #endif
     .size = sizeof module, .name = "probe", .version = "1", .method_count = sizeof methods / sizeof *methods,
-    .methods = methods, .handle = handle};
+    .methods = methods, .create = create, .destroy = destroy, .handle = handle};
 
 #ifdef NO_ENTRY
 __attribute__((visibility("default"))) const struct berth_module *not_the_entry(const struct berth_worker *given);

@@ -22,6 +22,8 @@ std::vector<E> way_to(S state) {
         return {E::Ready, E::Lease};
     case S::Draining:
         return {E::Ready, E::Lease, E::Closing};
+    case S::Recycling:
+        return {E::Ready, E::Lease, E::Closing, E::TeardownBegan};
     case S::Retiring:
         return {E::Ready, E::Retire};
     case S::Dead:
@@ -53,22 +55,27 @@ struct Row {
 };
 const Row kTable[] = {
     {S::Spawning,
-     {to(S::Idle), to(S::Retiring), kNo, kNo, kNo, kNo, kNo, to(S::Retiring, A::SendRetire), kNo, to(S::Retiring),
+     {to(S::Idle), to(S::Retiring), kNo, kNo, kNo, kNo, kNo, kNo, to(S::Retiring, A::SendRetire), kNo, to(S::Retiring),
       to(S::Retiring, A::Kill), to(S::Retiring, A::Kill), to(S::Dead)}},
     {S::Idle,
-     {kNo, kNo, to(S::Leased), kNo, kNo, kNo, kNo, to(S::Retiring, A::SendRetire), kNo, to(S::Retiring),
+     {kNo, kNo, to(S::Leased), kNo, kNo, kNo, kNo, kNo, to(S::Retiring, A::SendRetire), kNo, to(S::Retiring),
       to(S::Retiring, A::Kill), kNo, to(S::Dead)}},
     {S::Leased,
-     {kNo, kNo, kNo, to(S::Draining), to(S::Draining, A::SendRecycle), to(S::Idle), to(S::Retiring, A::SendRetire), kNo,
-      to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill), kNo, to(S::Dead)}},
+     {kNo, kNo, kNo, to(S::Draining), to(S::Draining, A::SendRecycle), to(S::Recycling), to(S::Idle),
+      to(S::Retiring, A::SendRetire), kNo, to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill), kNo,
+      to(S::Dead)}},
     {S::Draining,
-     {kNo, kNo, kNo, to(S::Draining), to(S::Draining, A::SendRecycle), to(S::Idle), to(S::Retiring, A::SendRetire), kNo,
+     {kNo, kNo, kNo, to(S::Draining), to(S::Draining, A::SendRecycle), to(S::Recycling), to(S::Idle),
+      to(S::Retiring, A::SendRetire), kNo, to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill),
+      to(S::Retiring, A::Kill), to(S::Dead)}},
+    {S::Recycling,
+     {kNo, kNo, kNo, to(S::Recycling), to(S::Recycling), kNo, to(S::Idle), to(S::Retiring, A::SendRetire), kNo,
       to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill), to(S::Retiring, A::Kill), to(S::Dead)}},
     {S::Retiring,
      {to(S::Retiring), to(S::Retiring), kNo, to(S::Retiring), to(S::Retiring), to(S::Retiring), to(S::Retiring),
-      to(S::Retiring), to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill), to(S::Retiring, A::Kill),
-      to(S::Dead)}},
-    {S::Dead, {kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo}},
+      to(S::Retiring), to(S::Retiring), to(S::Retiring), to(S::Retiring), to(S::Retiring, A::Kill),
+      to(S::Retiring, A::Kill), to(S::Dead)}},
+    {S::Dead, {kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo}},
 };
 
 } // namespace
