@@ -107,9 +107,14 @@ struct berth_segment_header {
 
     /* Words that change while the context lives. */
     uint32_t events_wanted; /* host: 0 nobody listens, so the worker need not send */
-    uint32_t reserved1[31];
-    uint64_t events_dropped; /* worker: events that found the event ring full, ever */
-    uint32_t reserved2[30];
+    uint32_t reserved1[15];
+    uint64_t events_taken; /* host: events read, ever */
+    uint32_t reserved7[14];
+    uint64_t events_dropped; /* worker: events that found the event queue full, ever */
+    uint32_t events_stuck;   /* worker: 1 once an overflow is for good */
+    uint32_t reserved2[13];
+    uint64_t handler_turns; /* worker: how often its library thread went into a handler or came out; odd inside */
+    uint32_t reserved8[14];
 
     uint32_t reserved3[16];
     uint64_t requests_submitted; /* host: requests sent, ever; for the status only */
@@ -120,7 +125,10 @@ struct berth_segment_header {
 };
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, rings) == 24, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_wanted) == 192, "segment header");
+BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_taken) == 256, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_dropped) == 320, "segment header");
+BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_stuck) == 328, "segment header");
+BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, handler_turns) == 384, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, requests_submitted) == 512, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, control) % 128 == 0, "segment header");
 BERTH_ABI_ASSERT(sizeof(struct berth_segment_header) <= BERTH_SEGMENT_HEADER_SIZE, "segment header");

@@ -8,6 +8,7 @@
 #define BERTH_TEXT_NOT_IMPLEMENTED "This request type is not implemented: "
 #define BERTH_TEXT_CUT_OFF "the context was recycled before the request was answered"
 #define BERTH_TEXT_CANCELLED "the request was cancelled"
+#define BERTH_TEXT_EVENTS_STUCK "event queue stuck - library cannot accept new requests"
 #define BERTH_TEXT_TIMEOUT "no answer before the deadline"
 
 #define BERTH_DRAIN_TIMEOUT_MS 1500u

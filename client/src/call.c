@@ -2,8 +2,7 @@
 #include "context.h"
 #include "status.h"
 
-/* The control thread looks for stale requests within one bound of the first; an idle context costs it nothing. */
-static uint64_t coarse_now_ns(void) {
+uint64_t coarse_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -71,9 +70,12 @@ static int submit_later(struct context *context, uint32_t method, const void *da
         __atomic_fetch_sub(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
     else if (callback)
         parker_unpark(&context->reply_parker);
+    /* The control thread looks for stale requests within one bound of the first; an idle context costs it nothing. */
     if (ret == 0 && context->stale_warn_ms != UINT32_MAX &&
         !__atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST))
         context_arm_tick(context, what.next_ping_ns);
+    if (ret == 0)
+        context_watch(context);
     return ret;
 }
 
@@ -107,7 +109,7 @@ static int cancel(struct context *context, uint64_t id) {
     int ours = request->id == id && request->kind != REQUEST_BLOCKING && id != context->create_id;
     int callback = ours && request->kind == REQUEST_CALLBACK;
     int rc = ours ? context_complete(context, BERTH_REPLY, id, BERTH_RET_CANCELLED,
-                                     callback ? request->callback : NULL, request->user_data, NULL, 0,
+                                     callback ? request->callback : NULL, request->user_data,
                                      BERTH_TEXT_CANCELLED, sizeof BERTH_TEXT_CANCELLED - 1)
                   : -EINVAL;
     __atomic_store_n(&request->state, rc == 0 ? REQUEST_ABANDONED : REQUEST_PENDING, __ATOMIC_RELEASE);

@@ -1,12 +1,12 @@
 /* The two threads that run a host's callbacks: one for answers, one for events, each started when first needed. All
  * signals are blocked on them, so the host's handlers run on the host's threads. */
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include "context.h"
 
 #define CALLBACK_STACK ((size_t)1 << 20)
+#define EVENTS_IN_A_ROW 64 /* before notices have their turn */
 
 static int start_thread(pthread_t *thread, void *(*body)(void *), struct context *context) {
     sigset_t all, before;
@@ -21,23 +21,9 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), struct context
     return rc;
 }
 
-static struct completion *next_callback(struct context *context) {
-    struct completion_queue *queue = &context->for_callbacks;
-    pthread_mutex_lock(&context->queue_lock);
-    struct completion *completion = queue->first;
-    if (completion) {
-        queue->first = completion->next;
-        if (!queue->first)
-            queue->last = NULL;
-        __atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&context->queue_lock);
-    return completion;
-}
-
 static int run_callbacks(struct context *context) {
     int ran = 0;
-    for (struct completion *completion; (completion = next_callback(context)); ran++) {
+    for (struct completion *completion; (completion = completion_pop(context, &context->for_callbacks)); ran++) {
         completion->callback(completion->ret, completion->data, completion->len, completion->user_data);
         free(completion);
     }
@@ -120,13 +106,13 @@ static int events_over(const struct context *context) {
     return stopped(context) || __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE);
 }
 
-static void wait_for_event(struct context *context, struct berth_spin *spin) {
+static void wait_for_event(struct context *context, struct berth_spin *spin, uint32_t poke) {
     struct berth_ring_consumer *ring = &context->event_ring;
     uint64_t started;
-    if (berth_ring_spin(ring, spin, &context->threads_stop, 0, &started))
+    if (berth_ring_spin(ring, spin, &context->event_poke, poke, &started))
         return;
     if (berth_ring_prepare_wait(ring, BERTH_ASLEEP_FUTEX)) {
-        if (!stopped(context))
+        if (__atomic_load_n(&context->event_poke, __ATOMIC_SEQ_CST) == poke)
             berth_ring_sleep(ring, 0);
         berth_ring_finish_wait(ring);
     }
@@ -142,15 +128,20 @@ static void *event_thread_run(void *argument) {
     /* berth_reap may have been the consumer until now; once it sees the flag it no longer is. */
     while (!__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
         sched_yield();
-    pthread_mutex_lock(&context->event_lock);
-    pthread_mutex_unlock(&context->event_lock);
     while (!stopped(context)) {
-        if (context_take_event(context, NULL) > 0)
+        uint32_t poke = __atomic_load_n(&context->event_poke, __ATOMIC_SEQ_CST);
+        int took = 0;
+        while (took < EVENTS_IN_A_ROW && !stopped(context) && context_take_event(context, NULL) > 0)
+            took++;
+        if (context_run_notices(context) || took)
             continue;
-        if (events_over(context))
-            berth_futex_wait(&context->threads_stop, 0, 0);
-        else
-            wait_for_event(context, &spin);
+        if (events_over(context)) {
+            berth_futex_wait(&context->event_poke, poke, 0);
+            continue;
+        }
+        pthread_mutex_lock(&context->event_lock);
+        wait_for_event(context, &spin, poke);
+        pthread_mutex_unlock(&context->event_lock);
     }
     gone(context);
     return NULL;
@@ -180,13 +171,19 @@ int event_thread_need(struct context *context) {
     return need(context, &context->event_thread_started, &context->event_thread, event_thread_run);
 }
 
+void event_thread_wake(struct context *context) {
+    __atomic_fetch_add(&context->event_poke, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
+        return;
+    berth_futex_wake(&context->event_poke, 1);
+    berth_ring_kick(context->event_ring.control);
+}
+
 void context_stop_threads(struct context *context) {
     __atomic_store_n(&context->threads_stop, 1, __ATOMIC_SEQ_CST);
-    berth_futex_wake(&context->threads_stop, INT_MAX);
     parker_unpark(&context->reply_parker);
     context_poke(context);
-    if (__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
-        berth_ring_kick(context->event_ring.control);
+    event_thread_wake(context);
     client_kick(context->client);
 }
 

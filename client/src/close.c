@@ -17,8 +17,8 @@ static size_t close_payload(const struct context *context, uint8_t *out, size_t 
 static void queue_close_done(struct context *context) {
     uint8_t payload[64];
     size_t len = close_payload(context, payload, sizeof payload);
-    while (context_complete(context, BERTH_NOTICE, 0, BERTH_RET_OK, context->close_done, context->close_user_data, NULL,
-                            0, payload, len) != 0)
+    while (context_complete(context, BERTH_NOTICE, 0, BERTH_RET_OK, context->close_done, context->close_user_data,
+                            payload, len) != 0)
         raw_syscall(SYS_poll, 0, 0, 1, 0, 0);
 }
 
@@ -29,10 +29,9 @@ static int left_to_reap(struct context *context) {
 
 void context_settled(struct context *context) {
     pthread_mutex_lock(&context->submit_lock);
-    int closing = context->state == CONTEXT_RECYCLE_PENDING;
+    int closing = context->state == CONTEXT_RECYCLING;
     int over = closing || context->ended; /* ended: the open failed */
-    if (over)
-        __atomic_store_n(&context->state, CONTEXT_CLOSED, __ATOMIC_RELEASE);
+    context_move(context, context->ended ? CONTEXT_ABANDON : CONTEXT_SETTLED);
     pthread_mutex_unlock(&context->submit_lock);
     if (closing && context->close_done)
         queue_close_done(context);
@@ -53,22 +52,18 @@ void context_send_closing(struct context *context) {
 int context_begin_close(struct context *context, berth_callback done, void *user_data) {
     pthread_mutex_lock(&context->submit_lock);
     uint32_t state = context->state;
-    if (state == CONTEXT_OPENING || state == CONTEXT_ACTIVE) {
+    int accepted = context_move(context, CONTEXT_CLOSE) == 0;
+    if (accepted && state != CONTEXT_LOST) {
         context->close_done = done;
         context->close_user_data = user_data;
         uint32_t ms = 2 * context->drain_ms + context->teardown_ms + CLOSE_SLACK_MS;
         __atomic_store_n(&context->close_bound_ns, berth_now_ns() + (uint64_t)ms * 1000000u, __ATOMIC_RELEASE);
         if (done)
             __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&context->state, CONTEXT_RECYCLE_PENDING, __ATOMIC_RELEASE);
-    } else if (state == CONTEXT_LOST) {
-        __atomic_store_n(&context->state, CONTEXT_CLOSED, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&context->submit_lock);
-    if (state == CONTEXT_CLOSED)
-        return BERTH_RET_CLOSED;
-    if (state == CONTEXT_RECYCLE_PENDING)
-        return BERTH_RET_ERR;
+    if (!accepted)
+        return state == CONTEXT_CLOSED ? BERTH_RET_CLOSED : BERTH_RET_ERR;
     if (state == CONTEXT_LOST) {
         context_wait_request(context, NULL, 0);
         context->close_done = done;

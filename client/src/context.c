@@ -10,7 +10,6 @@
 
 struct handle_table berth_contexts = HANDLE_TABLE_INIT;
 
-
 struct context *context_acquire(berth_context handle, int *why) {
     if (fork_guard_is_child()) {
         *why = BERTH_RET_FORKED;
@@ -23,7 +22,23 @@ struct context *context_acquire(berth_context handle, int *why) {
 
 uint32_t context_state(const struct context *context) { return __atomic_load_n(&context->state, __ATOMIC_ACQUIRE); }
 
+int context_move(struct context *context, enum context_event event) {
+    int next = context_fsm_next(context->state, event);
+    if (next < 0)
+        return -1;
+    __atomic_store_n(&context->state, (uint32_t)next, __ATOMIC_RELEASE);
+    return 0;
+}
+
 int context_is_opened(const struct context *context) { return __atomic_load_n(&context->opened, __ATOMIC_ACQUIRE); }
+
+static void free_completions(struct completion *first) {
+    while (first) {
+        struct completion *next = first->next;
+        free(first);
+        first = next;
+    }
+}
 
 static void context_free(struct context *context) {
     uint64_t handle = context->handle;
@@ -31,16 +46,15 @@ static void context_free(struct context *context) {
     raw_close(context->doorbell);
     raw_close(context->poll_fd);
     raw_close(context->worker_pidfd);
-    while (context->reaped || context->for_reap.first) {
-        struct completion **list = context->reaped ? &context->reaped : &context->for_reap.first;
-        struct completion *completion = *list;
-        *list = completion->next;
-        free(completion);
-    }
+    free_completions(context->reaped);
+    free_completions(context->for_reap.first);
+    free_completions(context->for_events.first);
     listeners_free(context);
     free(context->arena);
     free(context->fail_data);
     free(context->methods);
+    free(context->module);
+    free(context->config);
     free(context->requests);
     free(context);
     if (handle)
@@ -65,7 +79,7 @@ static int make_requests(struct context *context, uint32_t max_in_flight) {
     return 0;
 }
 
-static void attach_rings(struct context *context) {
+void context_attach_rings(struct context *context) {
     struct berth_segment_header *header = context->segment.header;
     uint64_t capacity;
     uint8_t *bytes = segment_ring(&context->segment, BERTH_RING_REQUEST, &capacity);
@@ -106,7 +120,7 @@ struct context *context_new(struct client *client, const struct berth_open_optio
     if (context->poll_fd < 0 || context->doorbell < 0 || make_requests(context, in_flight) != 0 ||
         segment_create(&context->segment, in_flight, segment_fd) != 0)
         goto failed;
-    attach_rings(context);
+    context_attach_rings(context);
     context->handle = handle_new(&berth_contexts, context);
     if (context->handle)
         return context;
@@ -134,13 +148,15 @@ void context_fail(struct context *context, uint32_t ret, const void *data, size_
         memcpy(context->fail_data, data, len);
     context->fail_len = context->fail_data ? len : 0;
     __atomic_store_n(&context->fail_ret, ret, __ATOMIC_RELEASE);
-    if (context->state == CONTEXT_OPENING)
+    if (context->state == CONTEXT_OPENING && !context->restarts)
         __atomic_store_n(&context->ended, 1, __ATOMIC_SEQ_CST);
-    if (context->state != CONTEXT_RECYCLE_PENDING)
-        __atomic_store_n(&context->state, CONTEXT_LOST, __ATOMIC_RELEASE);
+    if (context->state == CONTEXT_ACTIVE && ret == BERTH_RET_WORKER_DIED && context->module)
+        __atomic_store_n(&context->restart_pending, 1, __ATOMIC_SEQ_CST);
+    context_move(context, CONTEXT_ENDED);
     __atomic_store_n(&context->failed, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&context->submit_lock);
     context_poke(context);
+    event_thread_wake(context);
 }
 
 void context_fail_now(struct context *context, uint32_t ret, const void *data, size_t len) {

@@ -5,12 +5,8 @@
  * request where it stands, copies other callers' answers to them, and queues the rest as completions for the reply
  * thread or for berth_reap.
  *
- *   state        submit   leaves by
- *   Opening      yes      create answered → Active; refused or worker dead → Lost; close → RecyclePending
- *   Active       yes      close → RecyclePending; worker dead → Lost
- *   RecyclePending no     CLOSED frame, worker dead or bound passed → Closed
- *   Lost         no       close → Closed
- *   Closed       no       (last reference frees it)
+ * context_fsm.h has the states. A verdict (fail_ret) ends a context: what is pending is answered with it, once, by
+ * whoever has the baton; then the context is settled.
  */
 #ifndef BERTH_CONTEXT_H
 #define BERTH_CONTEXT_H
@@ -19,18 +15,12 @@
 
 #include "berth/berth.h"
 #include "client.h"
+#include "context_fsm.h"
 #include "handle_table.h"
+#include "liveness.h"
 #include "parker.h"
 #include "ring_spin.h"
 #include "segment.h"
-
-enum context_state {
-    CONTEXT_OPENING,
-    CONTEXT_ACTIVE,
-    CONTEXT_RECYCLE_PENDING,
-    CONTEXT_LOST,
-    CONTEXT_CLOSED
-};
 
 enum request_state {
     REQUEST_FREE,
@@ -40,7 +30,7 @@ enum request_state {
     REQUEST_ABANDONED   /* answered here (deadline, cancel); the worker's answer is still to come */
 };
 
-enum request_kind { REQUEST_BLOCKING, REQUEST_CALLBACK, REQUEST_POLL };
+enum request_kind { REQUEST_BLOCKING, REQUEST_CALLBACK, REQUEST_POLL, REQUEST_INTERNAL /* a restart's create */ };
 
 struct request {
     uint64_t id; /* generation << 32 | slot */
@@ -102,7 +92,7 @@ struct context {
     struct client *client;
     struct request *requests;
     uint32_t max_in_flight;
-    uint32_t state; /* enum context_state; changes under submit_lock */
+    uint32_t state; /* enum context_state; moves under submit_lock */
     pthread_mutex_t submit_lock;
     struct berth_ring_producer request_ring;
     uint64_t submitted; /* requests sent, ever */
@@ -128,7 +118,7 @@ struct context {
     struct baton_waiter *waiters_first, *waiters_last;
 
     pthread_mutex_t queue_lock;
-    struct completion_queue for_callbacks, for_reap;
+    struct completion_queue for_callbacks, for_reap, for_events; /* for_events: notices, run by the event thread */
     uint32_t callbacks_owed; /* callback requests pending, an accepted close included */
     struct completion *reaped; /* what the last berth_reap handed out from the queue */
     uint32_t reaping; /* a thread is in berth_reap */
@@ -172,18 +162,34 @@ struct context {
     struct parker reply_parker;
     struct berth_spin reply_spin;
 
-    pthread_mutex_t event_lock; /* event_ring's consumer */
+    pthread_mutex_t event_lock; /* event_ring's consumer; the event thread holds it while it sleeps on the ring */
     struct berth_ring_consumer event_ring;
+    uint32_t event_poke; /* counts what the event thread must come and see */
+    uint64_t events_taken, dropped_told; /* of the segment's events_dropped: what listeners have been told */
+    uint32_t stuck_told;
     pthread_mutex_t listen_lock;
     pthread_cond_t listen_idle;
     struct listener *listeners;
     uint64_t next_listener;
     uint64_t running_listener;
+
+    /* Control thread. */
+    struct liveness liveness;
+    uint32_t liveness_wanted; /* somebody listens for not_responding or responding */
+
+    /* What a restart needs (BERTH_RESTART); module NULL: there is none. */
+    char *module;
+    uint8_t *config;
+    size_t config_len;
+    uint32_t open_timeout_ms;
+    uint32_t restarts;
+    uint32_t restart_pending; /* the worker died, and the control thread is to open anew */
 };
 
 #define REAP_EVENTS_MOST 1024u
 #define DIED_GRACE_NS 50000000u   /* how long the pidfd waits for the supervisor to say more */
 #define TRIM_AFTER_NS 1000000000u /* idle time after which a burst's pages are given back */
+#define OPEN_SLACK_MS 500u        /* the supervisor's bound comes first: it knows why no worker was to be had */
 
 extern struct handle_table berth_contexts;
 
@@ -191,6 +197,9 @@ extern struct handle_table berth_contexts;
 /* A context with a segment of its own, and one reference; *segment_fd is the caller's to pass on and close. */
 struct context *context_new(struct client *client, const struct berth_open_options *options, int *segment_fd);
 int context_is_opened(const struct context *context);
+void context_attach_rings(struct context *context);
+/* With submit_lock. 0, or -1 when the state does not allow it. */
+int context_move(struct context *context, enum context_event event);
 struct context *context_acquire(berth_context handle, int *why);
 void context_release(struct context *context);
 /* Ends the handle of a context that is settled, and lets the control thread free it. */
@@ -207,6 +216,16 @@ void context_fail_now(struct context *context, uint32_t ret, const void *data, s
 /* close.c. What a close owes once everything is answered; baton held. */
 void context_settled(struct context *context);
 
+/* open.c */
+int context_send_open(struct context *context, const char *module, uint32_t timeout_ms, int segment_fd);
+
+/* restart.c */
+/* Copies what a restart needs. 0 or -ENOMEM. */
+int context_keep_for_restart(struct context *context, const char *module, const void *config, size_t config_len,
+                             uint32_t timeout_ms);
+int context_restart_is_due(const struct context *context);
+void context_restart(struct context *context);
+
 /* supervisor_says.c */
 void context_opened(struct context *context, struct control_packet *packet);
 void context_refused(struct context *context, const struct berth_control_message *message);
@@ -216,10 +235,16 @@ void context_died(struct context *context, const struct berth_control_message *m
 uint64_t context_tick(struct context *context, uint64_t now);
 /* Has the control thread look at this context at `due_ns`. */
 void context_arm_tick(struct context *context, uint64_t due_ns);
+/* Before a wait for the worker: has its liveness looked at, where somebody wants to know. */
+void context_watch(struct context *context);
+uint64_t coarse_now_ns(void);
 
 /* submit.c: the hot way in. 0 with *out (and the id, if asked for), or the berth_ret that refuses. */
 int context_submit(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
                    const struct request *what, struct request **out, uint64_t *out_id);
+/* The same with submit_lock held, and no bound on len but the ring's. */
+int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+                          const struct request *what, struct request **out, uint64_t *out_id);
 int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t id);
 void request_free(struct context *context, struct request *request);
 /* Text for a refusal by context_submit. */
@@ -245,13 +270,19 @@ void context_poke(struct context *context);
 int context_wait_request(struct context *context, struct request *request, uint64_t deadline_ns);
 void waiter_link(struct context *context, struct baton_waiter *waiter);
 void waiter_unlink(struct context *context, struct baton_waiter *waiter);
+struct completion *completion_new(uint32_t kind, uint64_t id, int32_t ret, berth_callback callback, void *user_data,
+                                  const void *data, size_t len);
+void completion_push(struct context *context, struct completion_queue *queue, struct completion *completion);
+struct completion *completion_pop(struct context *context, struct completion_queue *queue);
 /* Queues a completion for the reply thread or for berth_reap. */
 int context_complete(struct context *context, uint32_t kind, uint64_t id, int32_t ret, berth_callback callback,
-                     void *user_data, const void *head, size_t head_len, const void *data, size_t len);
+                     void *user_data, const void *data, size_t len);
 
 /* callback_threads.c */
 int reply_thread_need(struct context *context);
 int event_thread_need(struct context *context);
+/* Has the event thread look at everything it waits for. */
+void event_thread_wake(struct context *context);
 /* Asks both threads to end once their callbacks are done; they kick the control thread, which joins them. */
 void context_stop_threads(struct context *context);
 int context_join_threads(struct context *context); /* 1: none is left */
@@ -267,7 +298,19 @@ void reap_signal(struct context *context);
 /* Takes the next event to its listeners: callbacks run here when this is the event thread, listeners of berth_reap get
  * it in `sink`, or queued when there is none. 1 took one, 0 none or no room. */
 int context_take_event(struct context *context, struct reap_sink *sink);
+/* Runs a listener's callback, unless it has been removed meanwhile. Event thread. */
+void listener_run(struct context *context, uint64_t id, const uint8_t *data, size_t len);
+/* Tells the worker whether anybody listens. */
+void context_tell_events_wanted(struct context *context);
 void listeners_free(struct context *context);
+
+/* notices.c */
+/* To every listener of the name; never waits, runs no host code. */
+void context_notice(struct context *context, const char *name, const uint8_t *data, size_t len);
+void context_notice_count(struct context *context, const char *name, const char *key, uint64_t number);
+/* not_responding, and why. */
+void context_notice_cause(struct context *context, const char *cause, uint64_t ms);
+int context_run_notices(struct context *context); /* event thread; how many */
 
 /* reply.c */
 void reply_set(struct berth_reply *reply, int ret, const void *data, size_t len);

@@ -153,6 +153,8 @@ static uint64_t look_after_contexts(struct client *client) {
         struct context *context = *at;
         handle_retain(&berth_contexts, context->handle);
         pthread_mutex_unlock(&client->lock);
+        if (context_restart_is_due(context))
+            context_restart(context);
         uint64_t due = context_tick(context, now);
         int over = __atomic_load_n(&context->ended, __ATOMIC_SEQ_CST) &&
                    __atomic_load_n(&context->settled, __ATOMIC_SEQ_CST) && context_join_threads(context);

@@ -101,23 +101,18 @@ void waiter_unlink(struct context *context, struct baton_waiter *waiter) {
     pthread_mutex_unlock(&context->waiters_lock);
 }
 
-int context_complete(struct context *context, uint32_t kind, uint64_t id, int32_t ret, berth_callback callback,
-                     void *user_data, const void *head, size_t head_len, const void *data, size_t len) {
-    struct completion *completion = malloc(sizeof *completion + head_len + len + 1);
+struct completion *completion_new(uint32_t kind, uint64_t id, int32_t ret, berth_callback callback, void *user_data,
+                                  const void *data, size_t len) {
+    struct completion *completion = malloc(sizeof *completion + len + 1);
     if (!completion)
-        return -ENOMEM;
-    completion->next = NULL;
-    completion->id = id;
-    completion->kind = kind;
-    completion->ret = ret;
-    completion->callback = callback;
-    completion->user_data = user_data;
-    completion->len = head_len + len;
-    if (head_len)
-        memcpy(completion->data, head, head_len);
+        return NULL;
+    *completion = (struct completion){NULL, id, kind, ret, callback, user_data, len};
     if (len)
-        memcpy(completion->data + head_len, data, len);
-    struct completion_queue *queue = callback ? &context->for_callbacks : &context->for_reap;
+        memcpy(completion->data, data, len);
+    return completion;
+}
+
+void completion_push(struct context *context, struct completion_queue *queue, struct completion *completion) {
     pthread_mutex_lock(&context->queue_lock);
     if (queue->last)
         queue->last->next = completion;
@@ -126,6 +121,29 @@ int context_complete(struct context *context, uint32_t kind, uint64_t id, int32_
     queue->last = completion;
     __atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&context->queue_lock);
+}
+
+struct completion *completion_pop(struct context *context, struct completion_queue *queue) {
+    if (!__atomic_load_n(&queue->count, __ATOMIC_ACQUIRE))
+        return NULL;
+    pthread_mutex_lock(&context->queue_lock);
+    struct completion *completion = queue->first;
+    if (completion) {
+        queue->first = completion->next;
+        if (!queue->first)
+            queue->last = NULL;
+        __atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&context->queue_lock);
+    return completion;
+}
+
+int context_complete(struct context *context, uint32_t kind, uint64_t id, int32_t ret, berth_callback callback,
+                     void *user_data, const void *data, size_t len) {
+    struct completion *completion = completion_new(kind, id, ret, callback, user_data, data, len);
+    if (!completion)
+        return -ENOMEM;
+    completion_push(context, callback ? &context->for_callbacks : &context->for_reap, completion);
     if (callback) {
         parker_unpark(&context->reply_parker);
         context_poke(context);
@@ -177,14 +195,18 @@ static int answer(struct context *context, struct request *request, struct reque
         answer_blocked(request, own, ret, data, len);
         return 0;
     }
+    if (request->kind == REQUEST_INTERNAL) {
+        request_free(context, request);
+        return 0;
+    }
     int rc = 0;
     if (request->kind == REQUEST_POLL && sink) {
         if (!reap_sink_put(context, sink, BERTH_REPLY, request->id, ret, request->user_data, data, len))
             rc = -ENOBUFS;
     } else {
         rc = context_complete(context, BERTH_REPLY, request->id, ret,
-                              request->kind == REQUEST_CALLBACK ? request->callback : NULL, request->user_data, NULL,
-                              0, data, len);
+                              request->kind == REQUEST_CALLBACK ? request->callback : NULL, request->user_data, data,
+                              len);
     }
     if (rc) {
         __atomic_store_n(&request->state, REQUEST_PENDING, __ATOMIC_RELEASE);
@@ -215,6 +237,8 @@ void context_settle(struct context *context) {
     __atomic_store_n(&context->settled, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&context->ended, __ATOMIC_SEQ_CST))
         context_stop_threads(context);
+    if (__atomic_load_n(&context->restart_pending, __ATOMIC_SEQ_CST))
+        client_kick(context->client);
     parker_unpark(&context->reply_parker);
     reap_signal(context);
     call_waiters(context);
@@ -231,9 +255,11 @@ static void create_answered(struct context *context, const struct berth_frame_he
         return;
     }
     pthread_mutex_lock(&context->submit_lock);
-    if (context->state == CONTEXT_OPENING)
-        __atomic_store_n(&context->state, CONTEXT_ACTIVE, __ATOMIC_RELEASE);
+    context_move(context, CONTEXT_CREATED);
+    uint32_t restarts = context->restarts;
     pthread_mutex_unlock(&context->submit_lock);
+    if (restarts)
+        context_notice_count(context, "restarted", "restarts", restarts);
 }
 
 /* 0, or a negative errno: -EBADMSG when no honest worker sends such a frame. */
@@ -304,6 +330,7 @@ static void sleep_on_ring(struct context *context, uint32_t poke, uint64_t deadl
     struct berth_ring_consumer *ring = &context->reply_ring;
     if (!berth_ring_prepare_wait(ring, BERTH_ASLEEP_FUTEX))
         return;
+    context_watch(context);
     __atomic_store_n(&context->ring_asleep, 1, __ATOMIC_SEQ_CST);
     if (context_poke_seen(context) == poke)
         berth_ring_sleep(ring, deadline_ns);

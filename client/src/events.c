@@ -39,8 +39,7 @@ static void dispatch(struct context *context, const uint8_t *name, size_t name_l
             listener.callback(BERTH_RET_OK, data, len, listener.user_data);
             listener_ran(context);
         } else if (__atomic_load_n(&context->for_reap.count, __ATOMIC_RELAXED) < REAP_EVENTS_MOST) {
-            context_complete(context, BERTH_EVENT, listener.id, BERTH_RET_OK, NULL, listener.user_data, NULL, 0, data,
-                             len);
+            context_complete(context, BERTH_EVENT, listener.id, BERTH_RET_OK, NULL, listener.user_data, data, len);
         }
     }
 }
@@ -66,33 +65,90 @@ static int broken(struct context *context) {
     return 0;
 }
 
-int context_take_event(struct context *context, struct reap_sink *sink) {
-    struct berth_frame_header header;
+/* What the worker dropped since it was last told of, now that there is room again. */
+static void tell_losses(struct context *context) {
+    const struct berth_segment_header *header = context->segment.header;
+    uint64_t dropped = __atomic_load_n(&header->events_dropped, __ATOMIC_RELAXED);
+    if (dropped > context->dropped_told)
+        context_notice_count(context, "event_overflow", "count", dropped - context->dropped_told);
+    context->dropped_told = dropped;
+    if (__atomic_load_n(&header->events_stuck, __ATOMIC_RELAXED) && !context->stuck_told) {
+        context->stuck_told = 1;
+        context_notice_cause(context, "events", 0);
+    }
+}
+
+static void took_event(struct context *context) {
+    berth_ring_advance(&context->event_ring);
+    __atomic_store_n(&context->segment.header->events_taken, ++context->events_taken, __ATOMIC_RELAXED);
+    tell_losses(context);
+}
+
+/* With event_lock. 1 with a private copy of the next event, 0 for none. */
+static int copy_event(struct context *context, struct berth_frame_header *header, uint8_t **copy) {
     const uint8_t *payload;
-    int rc = berth_ring_peek(&context->event_ring, &header, &payload);
+    int rc = berth_ring_peek(&context->event_ring, header, &payload);
     if (rc == 0)
         return 0;
-    if (rc < 0 || header.kind != BERTH_FRAME_EVENT || header.code > header.size || header.code > 255)
+    if (rc < 0 || header->kind != BERTH_FRAME_EVENT || header->code > header->size || header->code > 255)
         return broken(context);
-    uint8_t *copy = malloc(header.size + 1);
-    if (!copy)
+    *copy = malloc(header->size + 1);
+    if (!*copy)
         return 0;
-    memcpy(copy, payload, header.size);
-    const uint8_t *data = copy + header.code;
-    size_t len = header.size - header.code;
-    int took = 1;
-    if (sink)
-        took = fan_out(context, sink, copy, header.code, data, len);
-    if (took)
-        berth_ring_advance(&context->event_ring);
+    memcpy(*copy, payload, header->size);
+    return 1;
+}
+
+int context_take_event(struct context *context, struct reap_sink *sink) {
+    struct berth_frame_header header;
+    uint8_t *copy = NULL;
     if (!sink)
-        dispatch(context, copy, header.code, data, len);
+        pthread_mutex_lock(&context->event_lock);
+    int took = copy_event(context, &header, &copy);
+    if (took && sink)
+        took = fan_out(context, sink, copy, header.code, copy + header.code, header.size - header.code);
+    if (took)
+        took_event(context);
+    if (!sink)
+        pthread_mutex_unlock(&context->event_lock);
+    if (took && !sink)
+        dispatch(context, copy, header.code, copy + header.code, header.size - header.code);
     free(copy);
     return took;
 }
 
-static void tell_worker(struct context *context) {
+static int named(const struct listener *listener, const char *name) {
+    return matches(listener, (const uint8_t *)name, strlen(name));
+}
+
+/* With listen_lock. */
+static void listeners_changed(struct context *context) {
+    uint32_t liveness = 0;
+    for (struct listener *listener = context->listeners; listener; listener = listener->next)
+        liveness |= named(listener, "not_responding") || named(listener, "responding");
+    __atomic_store_n(&context->liveness_wanted, liveness, __ATOMIC_RELEASE);
     __atomic_store_n(&context->segment.header->events_wanted, context->listeners != NULL, __ATOMIC_RELEASE);
+}
+
+void context_tell_events_wanted(struct context *context) {
+    pthread_mutex_lock(&context->listen_lock);
+    listeners_changed(context);
+    pthread_mutex_unlock(&context->listen_lock);
+}
+
+void listener_run(struct context *context, uint64_t id, const uint8_t *data, size_t len) {
+    struct listener found = {0};
+    pthread_mutex_lock(&context->listen_lock);
+    for (struct listener *listener = context->listeners; listener; listener = listener->next)
+        if (listener->id == id)
+            found = *listener;
+    if (found.callback)
+        context->running_listener = id;
+    pthread_mutex_unlock(&context->listen_lock);
+    if (!found.callback)
+        return;
+    found.callback(BERTH_RET_OK, data, len, found.user_data);
+    listener_ran(context);
 }
 
 static struct listener *listener_new(const char *event, berth_callback callback, void *user_data) {
@@ -111,7 +167,7 @@ static struct listener *listener_new(const char *event, berth_callback callback,
 static int listen_on(struct context *context, const char *event, berth_callback callback, void *user_data,
                      uint64_t *out_listener) {
     uint32_t state = context_state(context);
-    if (state == CONTEXT_RECYCLE_PENDING || state == CONTEXT_CLOSED)
+    if (state == CONTEXT_RECYCLE_PENDING || state == CONTEXT_RECYCLING || state == CONTEXT_CLOSED)
         return BERTH_RET_RECYCLED;
     struct listener *listener = listener_new(event, callback, user_data);
     if (!listener)
@@ -127,8 +183,9 @@ static int listen_on(struct context *context, const char *event, berth_callback 
     while (*end)
         end = &(*end)->next;
     *end = listener;
-    tell_worker(context);
+    listeners_changed(context);
     pthread_mutex_unlock(&context->listen_lock);
+    context_watch(context); /* something may be in flight */
     return 0;
 }
 
@@ -165,7 +222,7 @@ int berth_unlisten(berth_context handle, uint64_t id) {
                  pthread_equal(context->event_thread, pthread_self());
     pthread_mutex_lock(&context->listen_lock);
     struct listener *listener = unlink_listener(context, id);
-    tell_worker(context);
+    listeners_changed(context);
     while (listener && !inside && context->running_listener == id)
         pthread_cond_wait(&context->listen_idle, &context->listen_lock);
     pthread_mutex_unlock(&context->listen_lock);

@@ -6,7 +6,6 @@
 #include "status.h"
 
 #define OPEN_TIMEOUT_MS 60000u
-#define OPEN_SLACK_MS 500u
 
 static void join_client(struct context *context) {
     struct client *client = context->client;
@@ -27,14 +26,13 @@ static uint64_t open_deadline(const struct berth_open_options *options) {
     return berth_now_ns() + ((uint64_t)open_timeout_ms(options) + OPEN_SLACK_MS) * 1000000u;
 }
 
-static int send_open(struct context *context, const char *module, const struct berth_open_options *options,
-                     int segment_fd) {
+int context_send_open(struct context *context, const char *module, uint32_t timeout_ms, int segment_fd) {
     struct berth_control_message message;
     int fds[3] = {segment_fd, context->poll_fd, context->doorbell};
     berth_control_init(&message, BERTH_MSG_OPEN);
     berth_control_set_uint(&message, BERTH_KEY_SEQ, context->open_seq);
     berth_control_set_text(&message, BERTH_KEY_MODULE, module, strlen(module));
-    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, open_timeout_ms(options));
+    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, timeout_ms);
     return client_send(context->client, &message, fds, 3);
 }
 
@@ -42,7 +40,8 @@ static int check_open(const char *module, const void *config, size_t config_len,
                       const struct berth_open_options *options, const berth_context *out) {
     if (!module || !*module || strlen(module) > 255 || !out || (!config && config_len))
         return BERTH_RET_INVALID_ARGUMENT;
-    if (options && (options->size != sizeof *options || options->max_in_flight > BERTH_MAX_IN_FLIGHT))
+    if (options && (options->size != sizeof *options || options->max_in_flight > BERTH_MAX_IN_FLIGHT ||
+                    (options->flags & ~BERTH_RESTART)))
         return BERTH_RET_INVALID_ARGUMENT;
     return config_len > BERTH_MAX_PAYLOAD ? BERTH_RET_TOO_LARGE : 0;
 }
@@ -59,7 +58,10 @@ static int open_begin(struct client *client, const char *module, const void *con
         return BERTH_RET_EXHAUSTED;
     handle_retain(&berth_contexts, context->handle);
     int ret = 0;
-    if (create) {
+    if (options && (options->flags & BERTH_RESTART) &&
+        context_keep_for_restart(context, module, config, config_len, open_timeout_ms(options)) != 0)
+        ret = BERTH_RET_EXHAUSTED;
+    if (ret == 0 && create) {
         ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
         if (ret == 0)
             context->create_id = (*request)->id;
@@ -68,7 +70,7 @@ static int open_begin(struct client *client, const char *module, const void *con
         context->state = CONTEXT_ACTIVE;
     }
     join_client(context);
-    if (ret == 0 && send_open(context, module, options, segment_fd) != 0)
+    if (ret == 0 && context_send_open(context, module, open_timeout_ms(options), segment_fd) != 0)
         context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
     raw_close(segment_fd);
     *out = context;

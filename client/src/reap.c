@@ -118,10 +118,13 @@ static int spin_for_any(struct context *context) {
     struct berth_spin_turn turn;
     int found = 0;
     uint64_t *event_tail = &context->event_ring.control->tail;
-    pthread_mutex_lock(&context->event_lock);
-    int events = reaps_events(context);
-    uint64_t event_head = events ? context->event_ring.head : 0; /* else it is the event thread's */
-    pthread_mutex_unlock(&context->event_lock);
+    uint64_t event_head = 0;
+    int events = reaps_events(context); /* else the ring, and its lock, are the event thread's */
+    if (events) {
+        pthread_mutex_lock(&context->event_lock);
+        event_head = context->event_ring.head;
+        pthread_mutex_unlock(&context->event_lock);
+    }
     berth_spin_begin(&context->spin, &turn);
     do {
         for (int i = 0; i < 64 && !found; i++)
@@ -144,6 +147,7 @@ static int left_ms(uint64_t deadline_ns) {
 
 static int over(const struct context *context) {
     return __atomic_load_n(&context->settled, __ATOMIC_ACQUIRE) &&
+           !__atomic_load_n(&context->restart_pending, __ATOMIC_ACQUIRE) &&
            !__atomic_load_n(&context->for_reap.count, __ATOMIC_ACQUIRE);
 }
 

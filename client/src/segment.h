@@ -9,19 +9,21 @@ struct segment {
     uint64_t size;
 };
 
-/* A fresh segment; *out_fd is the descriptor to pass on and to close. 0 or -errno. Not inherited by fork(). */
+/* The memfd of a fresh segment. 0 or -errno. */
+int segment_make(uint32_t max_in_flight, int *out_fd);
+/* Maps another segment's memfd where this one is, in a single step. The descriptor stays the caller's. */
+int segment_replace(struct segment *segment, int fd);
+/* A fresh segment, mapped; *out_fd is the descriptor to pass on and to close. 0 or -errno. Not inherited by fork(). */
 int segment_create(struct segment *segment, uint32_t max_in_flight, int *out_fd);
 void segment_destroy(struct segment *segment);
 
+static inline uint64_t segment_ring_offset(enum berth_ring_name ring) {
+    return BERTH_SEGMENT_HEADER_SIZE + (uint64_t)ring * BERTH_RING_CAPACITY;
+}
+
 static inline uint8_t *segment_ring(const struct segment *segment, enum berth_ring_name ring, uint64_t *capacity) {
-    static const uint64_t offsets[BERTH_RING_COUNT] = {
-        BERTH_SEGMENT_HEADER_SIZE,
-        BERTH_SEGMENT_HEADER_SIZE + BERTH_RING_CAPACITY,
-        BERTH_SEGMENT_HEADER_SIZE + 2 * BERTH_RING_CAPACITY,
-        BERTH_SEGMENT_HEADER_SIZE + 3 * BERTH_RING_CAPACITY,
-    };
     *capacity = ring == BERTH_RING_URGENT ? BERTH_URGENT_CAPACITY : BERTH_RING_CAPACITY;
-    return (uint8_t *)segment->header + offsets[ring];
+    return (uint8_t *)segment->header + segment_ring_offset(ring);
 }
 
 #endif

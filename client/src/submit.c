@@ -28,7 +28,8 @@ void request_free(struct context *context, struct request *request) {
 
 static int refusal(const struct context *context) {
     switch (context_state(context)) {
-    case CONTEXT_RECYCLE_PENDING: return BERTH_RET_RECYCLED;
+    case CONTEXT_RECYCLE_PENDING:
+    case CONTEXT_RECYCLING: return BERTH_RET_RECYCLED;
     case CONTEXT_CLOSED: return BERTH_RET_CLOSED;
     default: return (int)__atomic_load_n(&context->fail_ret, __ATOMIC_ACQUIRE);
     }
@@ -54,9 +55,8 @@ static void wake_worker(struct context *context, struct berth_ring_producer *rin
         raw_signal(context->doorbell);
 }
 
-/* With submit_lock. */
-static int write_frame(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
-                       const struct request *what, struct request **out, uint64_t *out_id) {
+int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+                          const struct request *what, struct request **out, uint64_t *out_id) {
     uint32_t state = context_state(context);
     if (state != CONTEXT_ACTIVE && state != CONTEXT_OPENING)
         return refusal(context);
@@ -96,7 +96,7 @@ int context_submit(struct context *context, uint16_t frame_kind, uint32_t method
     if (len > BERTH_MAX_PAYLOAD)
         return BERTH_RET_TOO_LARGE;
     pthread_mutex_lock(&context->submit_lock);
-    int rc = write_frame(context, frame_kind, method, data, len, what, out, out_id);
+    int rc = context_submit_locked(context, frame_kind, method, data, len, what, out, out_id);
     if (len > BERTH_HOT_WINDOW)
         context->last_large_ns = berth_now_ns();
     pthread_mutex_unlock(&context->submit_lock);
@@ -113,15 +113,18 @@ int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t i
     int rc = berth_ring_reserve(&context->urgent_ring, 0, &payload);
     if (rc == 0)
         due = berth_ring_commit(&context->urgent_ring, &header);
-    pthread_mutex_unlock(&context->submit_lock);
     wake_worker(context, &context->urgent_ring, due);
+    pthread_mutex_unlock(&context->submit_lock);
     return rc;
 }
 
 void context_refuse(struct context *context, int ret, struct berth_reply *reply) {
     /* A lost context's verdict says more than any text for its code. */
-    if (__atomic_load_n(&context->settled, __ATOMIC_ACQUIRE) && ret == (int)context->fail_ret && context->fail_len)
+    pthread_mutex_lock(&context->submit_lock); /* a restart takes the verdict away */
+    int told = __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE) && ret == (int)context->fail_ret && context->fail_len;
+    if (told)
         reply_set(reply, ret, context->fail_data, context->fail_len);
-    else
+    pthread_mutex_unlock(&context->submit_lock);
+    if (!told)
         reply_text(reply, ret, context_refusal_text(ret));
 }

@@ -22,8 +22,12 @@ void context_opened(struct context *context, struct control_packet *packet) {
     pthread_mutex_unlock(&context->submit_lock);
     context->worker_pidfd = packet->fds[0];
     packet->fd_count = 0;
-    context->methods = malloc(len + 1);
-    if (context->methods) {
+    uint32_t grace_ms = fields[BERTH_KEY_START_GRACE_MS].kind ? (uint32_t)fields[BERTH_KEY_START_GRACE_MS].number
+                                                              : LIVENESS_GRACE_MS;
+    context->liveness = (struct liveness){.grace_ns = berth_now_ns() + (uint64_t)grace_ms * 1000000u};
+    if (!context->methods) /* else this is a restart, and they are read by others */
+        context->methods = malloc(len + 1);
+    if (context->methods && !context->method_count) {
         memcpy(context->methods, fields[BERTH_KEY_METHODS].data, len);
         context->method_count = len / sizeof *context->methods;
     }
@@ -42,13 +46,16 @@ void context_refused(struct context *context, const struct berth_control_message
 }
 
 void context_died(struct context *context, const struct berth_control_message *message) {
+    if (__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
+        return;
     static const struct berth_control_field none[BERTH_KEY_COUNT];
     const struct berth_control_field *fields = message ? message->fields : none;
     uint8_t payload[8192];
     const size_t capacity = sizeof payload;
     int has_signal = fields[BERTH_KEY_SIGNAL].kind, has_status = fields[BERTH_KEY_STATUS].kind;
     size_t log_len = fields[BERTH_KEY_LOG].len > 6000 ? 6000 : fields[BERTH_KEY_LOG].len;
-    size_t at = cbor_encode_map_start((size_t)(3 + (has_signal || has_status)), payload, capacity);
+    size_t why_len = fields[BERTH_KEY_TEXT].len > 1000 ? 1000 : fields[BERTH_KEY_TEXT].len;
+    size_t at = cbor_encode_map_start((size_t)(3 + (has_signal || has_status) + (why_len != 0)), payload, capacity);
     if (has_signal)
         at = cbor_map_put_number(payload, at, capacity, "signal", fields[BERTH_KEY_SIGNAL].number);
     else if (has_status)
@@ -56,5 +63,10 @@ void context_died(struct context *context, const struct berth_control_message *m
     at = cbor_map_put_number(payload, at, capacity, "pid", context->worker_pid);
     at = cbor_map_put_number(payload, at, capacity, "uses", fields[BERTH_KEY_USES].number);
     at = cbor_map_put_text(payload, at, capacity, "last_log", log_len ? (const char *)fields[BERTH_KEY_LOG].data : "", log_len);
+    if (why_len)
+        at = cbor_map_put_text(payload, at, capacity, "reason", fields[BERTH_KEY_TEXT].data, why_len);
+    uint32_t state = context_state(context);
     context_fail_now(context, BERTH_RET_WORKER_DIED, payload, at);
+    if (state == CONTEXT_OPENING || state == CONTEXT_ACTIVE)
+        context_notice(context, "worker_died", payload, at);
 }

@@ -28,7 +28,8 @@ void trim_ring(berth_ring_producer &ring) {
 
 } // namespace
 
-void Answers::attach(const Segment &segment, int host_eventfd) {
+void Answers::attach(const Lease &lease) {
+    const Segment &segment = lease.segment;
     std::scoped_lock locks(reply_lock_, event_lock_);
     berth_ring_attach_producer(&reply_, segment.control(BERTH_RING_REPLY), segment.bytes(BERTH_RING_REPLY),
                                segment.capacity(BERTH_RING_REPLY));
@@ -49,8 +50,13 @@ void Answers::attach(const Segment &segment, int host_eventfd) {
     given_up_ = false;
     host_lies_ = false;
     wants_trim_ = false;
+    events_sent_ = events_taken_ = 0;
+    max_events_ = lease.max_events;
+    max_event_bytes_ = lease.max_event_bytes;
+    sticky_ = lease.sticky;
+    events_stuck_ = false;
     max_payload_ = segment.max_payload();
-    host_eventfd_ = host_eventfd;
+    host_eventfd_ = lease.host_eventfd.get();
     header_ = segment.header();
 }
 
@@ -138,6 +144,33 @@ int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
     return 0;
 }
 
+// With event_lock_. The host's word for what it has read is only asked for at a bound.
+bool Answers::events_full(uint64_t size) {
+    if (events_sent_ - events_taken_ >= max_events_) {
+        uint64_t taken = __atomic_load_n(&header_->events_taken, __ATOMIC_RELAXED);
+        if (taken > events_sent_)
+            host_lies_ = true;
+        else
+            events_taken_ = taken;
+        if (events_sent_ - events_taken_ >= max_events_)
+            return true;
+    }
+    if (event_.tail - event_.head_seen + size <= max_event_bytes_)
+        return false;
+    if (berth_ring_refresh_head(&event_) != 0)
+        host_lies_ = true;
+    uint64_t queued = event_.tail - event_.head_seen;
+    return queued != 0 && queued + size > max_event_bytes_;
+}
+
+void Answers::drop_event() {
+    __atomic_fetch_add(&header_->events_dropped, 1, __ATOMIC_RELAXED);
+    if (!sticky_)
+        return;
+    events_stuck_ = true;
+    __atomic_store_n(&header_->events_stuck, 1, __ATOMIC_RELAXED);
+}
+
 int Answers::emit(const char *name, const void *data, size_t len) {
     uint8_t *payload;
     size_t name_len = name ? std::strlen(name) : 0;
@@ -149,12 +182,14 @@ int Answers::emit(const char *name, const void *data, size_t len) {
     if (len > max_payload_ - name_len)
         return -1;
     auto size = static_cast<uint32_t>(name_len + len);
-    if (int rc = berth_ring_reserve(&event_, size, &payload); rc != 0) {
+    int rc = events_stuck_ || events_full(size) ? -ENOSPC : berth_ring_reserve(&event_, size, &payload);
+    if (rc != 0) {
         if (rc == -EBADMSG)
             host_lies_ = true;
-        __atomic_fetch_add(&header_->events_dropped, 1, __ATOMIC_RELAXED);
+        drop_event();
         return 1;
     }
+    events_sent_++;
     note_burst(event_);
     std::memcpy(payload, name, name_len);
     if (len)

@@ -10,13 +10,13 @@
 #include <string_view>
 
 #include "ring.h"
-#include "shm/segment.h"
+#include "worker/lease.h"
 
 namespace berth {
 
 class Answers {
   public:
-    void attach(const Segment &segment, int host_eventfd);
+    void attach(const Lease &lease);
     // Waits for writers that are in the middle; later calls are dropped.
     void detach();
 
@@ -42,6 +42,8 @@ class Answers {
                 each(id);
     }
 
+    // An event overflow was for good: no request is accepted any more.
+    bool events_stuck() const { return events_stuck_.load(std::memory_order_relaxed); }
     // Nobody will read: stop waiting for room.
     void give_up() { given_up_ = true; }
     // The host wrote an index that cannot be into the reply or event ring.
@@ -55,11 +57,17 @@ class Answers {
     int reserve(berth_ring_producer &ring, uint32_t size, uint8_t **payload);
     void wake(berth_ring_producer &ring, uint32_t due);
     void note_burst(const berth_ring_producer &ring);
+    bool events_full(uint64_t size);
+    void drop_event();
 
     std::mutex reply_lock_, event_lock_;
     berth_ring_producer reply_{}, event_{};
     berth_segment_header *header_ = nullptr; // null: detached
     int host_eventfd_ = -1;
+    uint64_t events_sent_ = 0, events_taken_ = 0; // taken: as the host last said
+    uint64_t max_events_ = 0, max_event_bytes_ = 0;
+    bool sticky_ = false;
+    std::atomic<bool> events_stuck_{false};
     uint32_t max_payload_ = 0;
     uint32_t slots_ = 0;
     std::unique_ptr<std::atomic<uint64_t>[]> in_flight_, cancelled_; // by slot: the id, or 0

@@ -122,7 +122,7 @@ void ControlThread::take_lease(Message &message) {
     phase_bound_ns_ = 0;
     host_watched_ = true;
     const Segment &mapped = lease_->segment;
-    answers_.attach(mapped, lease_->host_eventfd.get());
+    answers_.attach(*lease_);
     berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
                                mapped.capacity(BERTH_RING_URGENT));
     library_.start(*lease_);

@@ -14,6 +14,7 @@ constexpr uint64_t kTrimAfterNs = 1'000'000'000;
 constexpr size_t kKeepCopy = size_t{1} << 20; // a larger private copy is given back when the context idles
 
 constexpr std::string_view kCutOff = BERTH_TEXT_CUT_OFF;
+constexpr std::string_view kStuck = BERTH_TEXT_EVENTS_STUCK;
 constexpr std::string_view kGivenUp = BERTH_TEXT_CANCELLED;
 
 void write_eventfd(int eventfd) {
@@ -48,6 +49,7 @@ void LibraryThread::start(const Lease &lease) {
                                lease.segment.bytes(BERTH_RING_REQUEST), lease.segment.capacity(BERTH_RING_REQUEST));
     end_ = {};
     first_ = true;
+    turns_ = 0;
     announce_ = lease.gated;
     __atomic_store_n(&gate_, !lease.gated, __ATOMIC_SEQ_CST);
     phase_ = LeasePhase::Serving;
@@ -182,6 +184,8 @@ void LibraryThread::request(const berth_frame_header &header, const uint8_t *pay
         answers_.reply(header.id, kRecycled, kCutOff.data(), kCutOff.size());
     } else if (answers_.is_cancelled(header.id)) {
         answers_.reply(header.id, kCancelled, kGivenUp.data(), kGivenUp.size());
+    } else if (answers_.events_stuck()) {
+        answers_.reply(header.id, kErr, kStuck.data(), kStuck.size());
     } else if (method < 0) {
         std::string text = BERTH_TEXT_NOT_IMPLEMENTED + std::to_string(header.code);
         answers_.reply(header.id, kErr, text.data(), text.size());
@@ -195,6 +199,11 @@ void LibraryThread::request(const berth_frame_header &header, const uint8_t *pay
     berth_ring_advance(&ring_);
 }
 
+// The host judges by it whether we get on.
+void LibraryThread::turn() {
+    __atomic_store_n(&lease_->segment.header()->handler_turns, ++turns_, __ATOMIC_RELAXED);
+}
+
 void LibraryThread::handle(const berth_frame_header &header, uint32_t method, const uint8_t *payload) {
     bool context_free = module_.abi().methods[method].flags & BERTH_METHOD_STATIC;
     const uint8_t *data = private_copy(payload, header.size);
@@ -202,7 +211,9 @@ void LibraryThread::handle(const berth_frame_header &header, uint32_t method, co
     // A copied frame's room goes back before the call, so that a slow handler does not fill the ring.
     if (copied)
         berth_ring_advance(&ring_);
+    turn();
     module_.abi().handle(context_free ? nullptr : instance_, method, header.id, data, header.size);
+    turn();
     if (!copied)
         berth_ring_advance(&ring_);
 }

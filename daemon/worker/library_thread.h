@@ -60,6 +60,7 @@ class LibraryThread {
     void create(const berth_frame_header &header, const uint8_t *payload);
     void request(const berth_frame_header &header, const uint8_t *payload);
     void handle(const berth_frame_header &header, uint32_t method, const uint8_t *payload);
+    void turn();
     const uint8_t *private_copy(const uint8_t *payload, size_t len);
     void wait_for_frame();
     void sleep_on_ring(uint32_t poke);
@@ -84,6 +85,7 @@ class LibraryThread {
     void *instance_ = nullptr;
     bool created_ = false;
     bool first_ = true;
+    uint64_t turns_ = 0; // as handler_turns of the segment
     LeaseEnd end_;
     // Keeps the cancel hook away from create and destroy.
     std::mutex module_lock_;

@@ -85,7 +85,9 @@ enum berth_ret {
  *   "pid"      uint                  the worker's
  *   "uses"     uint                  contexts that it had served, this one included; 0 when unknown
  *   "last_log" text                  the last lines it wrote (20 at most), newlines between; may be empty
- * The context is lost: every further request is answered in the same way. Close it, and open another. */
+   "reason"   text                  why the supervisor killed it, when it did
+ * The context is lost: every further request is answered in the same way. Close it, and open another (or have it come
+ * back by itself: BERTH_RESTART). */
 
 /* Handles: slot and generation. 0 is never valid; a handle is never given out twice. */
 typedef struct berth_client  { uint64_t bits; } berth_client;
@@ -109,7 +111,7 @@ struct berth_options {
 
 struct berth_open_options {
     uint32_t size;               /* sizeof(struct berth_open_options) */
-    uint32_t flags;              /* zero */
+    uint32_t flags;              /* BERTH_RESTART, or 0 */
     uint32_t max_in_flight;      /* requests accepted and not yet answered: 1 to 65536; 0: 1024. More: BUSY */
     uint32_t stale_warn_ms;      /* how long a submitted request is in flight before the first STALE_WARN, and between
                                     two; 0: 5000; UINT32_MAX: never */
@@ -118,6 +120,12 @@ struct berth_open_options {
     uint32_t reserved0;          /* zero */
     uint64_t reserved[3];        /* zero */
 };
+
+#define BERTH_RESTART 1u         /* when its worker dies, the context comes back on another, created from the same
+                                    configuration: what its library knew is lost (the notice "restarted" says when).
+                                    Requests in flight end with WORKER_DIED and are never sent again; in between
+                                    further ones are refused in the same way. When the restart fails the context is
+                                    lost, with what failed it. Closing works as ever. */
 
 /* An answer, filled by berth_call, berth_call_static, berth_open and berth_status whatever they return; give it back
  * with berth_reply_free before it is used again. What it held before is not looked at. Small answers stand in the
@@ -142,7 +150,7 @@ enum {
     BERTH_REPLY = 1,             /* terminal: the request is over */
     BERTH_EVENT = 2,             /* payload as emitted */
     BERTH_PROGRESS = 3,          /* STALE_WARN: still in flight */
-    BERTH_NOTICE = 4             /* about the context itself; none is sent yet, skip what you do not know */
+    BERTH_NOTICE = 4             /* about the context itself: see berth_listen */
 };
 
 /* --- connection ------------------------------------------------------------------------------------------------- */
@@ -244,8 +252,22 @@ void berth_reply_free(struct berth_reply *reply);
 /* Listens for the module's events of a name (1 to 255 bytes). Each goes to every listener of that name, in the order in
  * which they were added, payload bytes as emitted: to `callback` (ret OK) on the context's event thread, or, with
  * callback == NULL, to berth_reap as BERTH_EVENT. Events keep their order, but not beside answers.
- * A context in which nobody listens is sent no events; events that find the ring of a slow host full are dropped. Where
- * one context has listeners of both kinds, events for berth_reap are dropped while 1024 completions wait for it.
+ * A context in which nobody listens is sent no events. Where one context has listeners of both kinds, events for
+ * berth_reap are dropped while 1024 completions wait for it.
+ *
+ * Events wait in a queue, bounded by the module's manifest (max_events, max_event_bytes). What finds it full is dropped,
+ * newest first, and counted; replies are never delayed by it.
+ *
+ * Notices. These names are berth's own; a listener hears what the context has to say of itself, also when its worker is
+ * stuck or dead. To berth_reap they come as BERTH_NOTICE. Payload: a CBOR map of text keys.
+ *   "not_responding" {"cause": text, "ms": uint}  once an episode, and not in the context's first seconds (the manifest's
+ *                    start_grace_ms) or while it is being closed. "handler": a handler has held the library's thread for
+ *                    over a second; "queue": requests are not read; "stopped": the process was stopped by a signal;
+ *                    "events": an overflow of the event queue was for good (the manifest's overflow = "sticky")
+ *   "responding"     {"ms": uint}        the episode is over; how long it took
+ *   "event_overflow" {"count": uint}     so many events were dropped; comes once there is room again
+ *   "worker_died"    as WORKER_DIED      the worker of a context that was not being closed is gone
+ *   "restarted"      {"restarts": uint}  it is back, and empty (BERTH_RESTART); how often by now
  * Returns: OK; RECYCLED (it is being closed); ERR (no memory, no thread); INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_listen(berth_context context, const char *event, berth_callback callback, void *user_data,
                  uint64_t *out_listener);
