@@ -53,14 +53,14 @@ class DirectModule {
     // From any thread. A request to an unknown method, or to no context (but for static methods), is answered with 1.
     berth_request submit(std::string_view method, std::string_view data);
     // None: no answer in time. Each answer is given out once.
-    std::optional<DirectAnswer> wait(berth_request request, Time timeout = Time(10000));
+    std::optional<DirectAnswer> wait(berth_request request, Time timeout = Time(60000));
     // Submits and waits; when there is no answer in time, ret is 4 and the request goes on.
-    DirectAnswer call(std::string_view method, std::string_view data, Time timeout = Time(10000));
+    DirectAnswer call(std::string_view method, std::string_view data, Time timeout = Time(60000));
     void cancel(berth_request request);
 
     void listen(bool wanted, size_t capacity = SIZE_MAX); // events are dropped when nobody listens or so many wait
     std::vector<DirectEvent> take_events();
-    std::vector<DirectEvent> wait_events(size_t count, Time timeout = Time(10000)); // fewer: time was up
+    std::vector<DirectEvent> wait_events(size_t count, Time timeout = Time(60000)); // fewer: time was up
 
     std::vector<berth_request> answered() const; // in the order of their answers
     size_t stray_answers() const;                // second answers, and answers to nothing
