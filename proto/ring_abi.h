@@ -107,7 +107,8 @@ struct berth_segment_header {
 
     /* Words that change while the context lives. */
     uint32_t events_wanted; /* host: 0 nobody listens, so the worker need not send */
-    uint32_t reserved1[15];
+    uint32_t closing;       /* host: 1 once it has sent CLOSE, and so sends no more requests */
+    uint32_t reserved1[14];
     uint64_t events_taken; /* host: events read, ever */
     uint32_t reserved7[14];
     uint64_t events_dropped; /* worker: events that found the event queue full, ever */
@@ -125,6 +126,7 @@ struct berth_segment_header {
 };
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, rings) == 24, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_wanted) == 192, "segment header");
+BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, closing) == 196, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_taken) == 256, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_dropped) == 320, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_stuck) == 328, "segment header");

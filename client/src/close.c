@@ -30,8 +30,10 @@ static int left_to_reap(struct context *context) {
 void context_settled(struct context *context) {
     pthread_mutex_lock(&context->submit_lock);
     int closing = context->state == CONTEXT_RECYCLING;
-    int over = closing || context->ended; /* ended: the open failed */
-    context_move(context, context->ended ? CONTEXT_ABANDON : CONTEXT_SETTLED);
+    /* The answer to `create` may have been the last word of a worker that died: then there is a handle to close. */
+    int open_failed = context->create_id && !context->created;
+    int over = closing || open_failed;
+    context_move(context, over && !closing ? CONTEXT_ABANDON : CONTEXT_SETTLED);
     pthread_mutex_unlock(&context->submit_lock);
     if (closing && context->close_done)
         queue_close_done(context);
@@ -76,7 +78,7 @@ int context_begin_close(struct context *context, berth_callback done, void *user
         return 0;
     }
     parker_unpark(&context->reply_parker);
-    context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
+    context_send_close(context);
     if (context_is_opened(context))
         context_send_closing(context);
     context_arm_tick(context, context->close_bound_ns);

@@ -148,8 +148,6 @@ void context_fail(struct context *context, uint32_t ret, const void *data, size_
         memcpy(context->fail_data, data, len);
     context->fail_len = context->fail_data ? len : 0;
     __atomic_store_n(&context->fail_ret, ret, __ATOMIC_RELEASE);
-    if (context->state == CONTEXT_OPENING && !context->restarts)
-        __atomic_store_n(&context->ended, 1, __ATOMIC_SEQ_CST);
     if (context->state == CONTEXT_ACTIVE && ret == BERTH_RET_WORKER_DIED && context->module)
         __atomic_store_n(&context->restart_pending, 1, __ATOMIC_SEQ_CST);
     context_move(context, CONTEXT_ENDED);

@@ -133,6 +133,7 @@ struct context {
     struct context *next;
     uint64_t open_seq;
     uint64_t create_id; /* the request that opens */
+    uint32_t created;   /* … and it went well, once */
     uint64_t id;     /* the supervisor's; 0 until opened */
     uint32_t opened; /* OPENED has come, or never will */
     uint32_t worker_pid;
@@ -246,6 +247,8 @@ int context_submit(struct context *context, uint16_t frame_kind, uint32_t method
 int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
                           const struct request *what, struct request **out, uint64_t *out_id);
 int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t id);
+/* CLOSE, and a word to a library thread that sleeps. */
+void context_send_close(struct context *context);
 void request_free(struct context *context, struct request *request);
 /* Text for a refusal by context_submit. */
 const char *context_refusal_text(int ret);

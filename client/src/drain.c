@@ -256,6 +256,7 @@ static void create_answered(struct context *context, const struct berth_frame_he
     }
     pthread_mutex_lock(&context->submit_lock);
     context_move(context, CONTEXT_CREATED);
+    context->created = 1;
     uint32_t restarts = context->restarts;
     pthread_mutex_unlock(&context->submit_lock);
     if (restarts)

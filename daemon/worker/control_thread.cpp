@@ -25,26 +25,55 @@ void clear(int eventfd) {
 
 } // namespace
 
+void ControlThread::pass_turn(Turn to) {
+    __atomic_store_n(&turn_, to, __ATOMIC_RELEASE);
+    berth_futex_wake(&turn_, 1);
+}
+
+void ControlThread::await_turn(Turn mine) {
+    for (uint32_t turn; (turn = __atomic_load_n(&turn_, __ATOMIC_ACQUIRE)) != mine;)
+        berth_futex_wait(&turn_, turn, 0);
+}
+
+void ControlThread::await_lease() {
+    await_turn(kLibrary);
+    while (!lease_) {
+        pollfd supervisor{channel_.fd(), POLLIN, 0};
+        if (::poll(&supervisor, 1, -1) > 0)
+            take_message();
+    }
+    pass_turn(kControl);
+}
+
 void ControlThread::run() {
     for (;;) {
-        pollfd fds[] = {{supervisor_alive_ ? channel_.fd() : -1, POLLIN, 0},
-                        {over_eventfd_, POLLIN, 0},
-                        {lease_ ? lease_->doorbell.get() : -1, POLLIN, 0},
-                        {host_watched_ ? lease_->host_pidfd.get() : -1, POLLIN, 0}};
-        if (::poll(fds, 4, next_timeout_ms()) < 0)
-            continue;
-        if (fds[2].revents) {
-            clear(lease_->doorbell.get());
-            read_urgent();
-        }
-        if (fds[3].revents)
-            begin_close(true);
-        if (fds[1].revents)
-            library_thread_said();
-        if (fds[0].revents)
-            read_supervisor();
-        tick();
+        await_turn(kControl);
+        read_urgent();
+        while (lease_)
+            serve_lease();
+        pass_turn(kLibrary);
     }
+}
+
+void ControlThread::serve_lease() {
+    pollfd fds[] = {{supervisor_alive_ ? channel_.fd() : -1, POLLIN, 0},
+                    {over_eventfd_, POLLIN, 0},
+                    {lease_->doorbell.get(), POLLIN, 0},
+                    {host_watched_ ? lease_->host_pidfd.get() : -1, POLLIN, 0}};
+    if (::poll(fds, 4, next_timeout_ms()) < 0)
+        return;
+    if (fds[2].revents) {
+        clear(lease_->doorbell.get());
+        read_urgent();
+    }
+    if (fds[3].revents)
+        begin_close(true);
+    if (fds[0].revents)
+        while (take_message()) {
+        }
+    if (fds[1].revents)
+        library_thread_said();
+    tick();
 }
 
 int ControlThread::next_timeout_ms() const {
@@ -67,26 +96,28 @@ void ControlThread::supervisor_gone() {
         std::_Exit(0);
 }
 
-void ControlThread::read_supervisor() {
-    for (;;) {
-        auto received = channel_.receive(MSG_DONTWAIT);
-        if (!received || received->got == Channel::Got::End)
-            return supervisor_gone();
-        if (received->got == Channel::Got::Nothing)
-            return;
-        Message &message = *received->message;
-        if (message.type() == BERTH_MSG_LEASE)
-            take_lease(message);
-        else if (message.type() == BERTH_MSG_RECYCLE && lease_ && message.number(BERTH_KEY_CONTEXT) == lease_->context)
-            begin_close(true);
-        else if (message.type() == BERTH_MSG_RECYCLE_NOW && lease_ &&
-                 message.number(BERTH_KEY_CONTEXT) == lease_->context)
-            library_.allow_teardown();
-        else if (message.type() == BERTH_MSG_COUNT)
-            count(message.number(BERTH_KEY_CONTEXT));
-        else if (message.type() == BERTH_MSG_RETIRE && !lease_)
-            std::_Exit(0);
+// False: none is there.
+bool ControlThread::take_message() {
+    auto received = channel_.receive(MSG_DONTWAIT);
+    if (!received || received->got == Channel::Got::End) {
+        supervisor_gone();
+        return false;
     }
+    if (received->got == Channel::Got::Nothing)
+        return false;
+    Message &message = *received->message;
+    bool ours = lease_ && message.number(BERTH_KEY_CONTEXT) == lease_->context;
+    if (message.type() == BERTH_MSG_LEASE)
+        take_lease(message);
+    else if (message.type() == BERTH_MSG_RECYCLE && ours)
+        begin_close(true);
+    else if (message.type() == BERTH_MSG_RECYCLE_NOW && ours)
+        library_.allow_teardown();
+    else if (message.type() == BERTH_MSG_COUNT)
+        count(message.number(BERTH_KEY_CONTEXT));
+    else if (message.type() == BERTH_MSG_RETIRE && !lease_)
+        std::_Exit(0);
+    return true;
 }
 
 // The host's own word for how much it sent: believed no further than a status goes.
@@ -126,7 +157,6 @@ void ControlThread::take_lease(Message &message) {
     berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
                                mapped.capacity(BERTH_RING_URGENT));
     library_.start(*lease_);
-    read_urgent();
 }
 
 // Takes what is there and goes back to sleep on the doorbell. Bounded: a host that never stops sending gets the rest

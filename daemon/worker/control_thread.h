@@ -1,5 +1,9 @@
 // Talks to the supervisor and keeps the lease's clock. It stays responsive when the library does not: it never waits
 // for the library thread, and past the last bound it ends the process.
+//
+// While there is no lease the library thread has nothing else to do, so it waits for one itself and begins with it at
+// once; a wakeup from thread to thread would be a good part of what an open costs. `turn_` says which of the two has
+// the rest of this object.
 #pragma once
 
 #include <optional>
@@ -16,10 +20,16 @@ class ControlThread {
     ControlThread(Channel channel, LibraryThread &library, Answers &answers, int over_eventfd)
         : channel_(std::move(channel)), library_(library), answers_(answers), over_eventfd_(over_eventfd) {}
     void run();
+    // Library thread. Returns when a lease is there and library().start() has been called.
+    void await_lease();
 
   private:
+    enum Turn : uint32_t { kLibrary, kControl };
+    void pass_turn(Turn to);
+    void await_turn(Turn mine);
+    void serve_lease();
+    bool take_message();
     int next_timeout_ms() const;
-    void read_supervisor();
     void take_lease(Message &message);
     void count(uint64_t context);
     void refuse_lease(uint64_t context, const std::string &why);
@@ -33,6 +43,7 @@ class ControlThread {
     void supervisor_gone();
     void tell(const Message &message);
 
+    uint32_t turn_ = kLibrary; // futex
     Channel channel_;
     LibraryThread &library_;
     Answers &answers_;

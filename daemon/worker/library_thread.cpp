@@ -25,25 +25,17 @@ void write_eventfd(int eventfd) {
 
 } // namespace
 
-void LibraryThread::run() {
-    for (;;) {
-        {
-            std::unique_lock lock(start_lock_);
-            started_.wait(lock, [this] { return phase_.load() != LeasePhase::None; });
-        }
-        serve();
-        {
-            std::lock_guard lock(start_lock_);
-            phase_ = LeasePhase::Over;
-        }
-        write_eventfd(over_eventfd_);
-        std::unique_lock lock(start_lock_);
-        started_.wait(lock, [this] { return phase_.load() != LeasePhase::Over; });
+void LibraryThread::serve_lease() {
+    serve();
+    {
+        std::lock_guard lock(phase_lock_);
+        phase_ = LeasePhase::Over;
     }
+    write_eventfd(over_eventfd_);
 }
 
 void LibraryThread::start(const Lease &lease) {
-    std::lock_guard lock(start_lock_);
+    std::lock_guard lock(phase_lock_);
     lease_ = &lease;
     berth_ring_attach_consumer(&ring_, lease.segment.control(BERTH_RING_REQUEST),
                                lease.segment.bytes(BERTH_RING_REQUEST), lease.segment.capacity(BERTH_RING_REQUEST));
@@ -53,11 +45,10 @@ void LibraryThread::start(const Lease &lease) {
     announce_ = lease.gated;
     __atomic_store_n(&gate_, !lease.gated, __ATOMIC_SEQ_CST);
     phase_ = LeasePhase::Serving;
-    started_.notify_one();
 }
 
 void LibraryThread::advance_to(LeasePhase phase) {
-    std::lock_guard lock(start_lock_);
+    std::lock_guard lock(phase_lock_);
     // Teardown and Over are the library thread's to say.
     if (phase_.load() < phase)
         phase_ = phase;
@@ -65,9 +56,8 @@ void LibraryThread::advance_to(LeasePhase phase) {
 }
 
 void LibraryThread::next_lease() {
-    std::lock_guard lock(start_lock_);
+    std::lock_guard lock(phase_lock_);
     phase_ = LeasePhase::None;
-    started_.notify_one();
 }
 
 void LibraryThread::announce_teardown() { announce_ = true; }
@@ -101,18 +91,25 @@ void LibraryThread::broke(const char *why) {
     answers_.give_up();
 }
 
+// By the control thread, or by the host itself: its CLOSE comes through the control thread, which keeps the bounds, but
+// a library that has nothing to do need not wait for that.
+bool LibraryThread::asked_to_close() const {
+    return phase_.load(std::memory_order_acquire) >= LeasePhase::Draining ||
+           __atomic_load_n(&lease_->segment.header()->closing, __ATOMIC_ACQUIRE);
+}
+
 // Until nothing is left to do: no frame, and nothing outstanding once the lease drains.
 void LibraryThread::serve() {
     while (end_.host_broke.empty()) {
+        bool closing = asked_to_close(); // before the look at the ring: what was sent before it is served
         bool served = serve_one();
         if (answers_.host_lies())
             broke("the index of a reply or event ring cannot be");
         if (served)
             continue;
-        LeasePhase phase = phase_.load(std::memory_order_acquire);
-        if (phase >= LeasePhase::Draining && answers_.outstanding() == 0)
+        if (closing && answers_.outstanding() == 0)
             break;
-        if (phase >= LeasePhase::Cut)
+        if (phase_.load(std::memory_order_acquire) >= LeasePhase::Cut)
             break;
         wait_for_frame();
     }
@@ -220,8 +217,7 @@ void LibraryThread::handle(const berth_frame_header &header, uint32_t method, co
 
 void LibraryThread::wait_for_frame() {
     uint32_t poke = __atomic_load_n(&poke_, __ATOMIC_SEQ_CST);
-    LeasePhase phase = phase_.load(std::memory_order_acquire);
-    if (phase >= LeasePhase::Draining) {
+    if (asked_to_close()) {
         // Answers from other threads are counted, not announced: look again soon. Bounded by the close itself.
         berth_futex_wait(&poke_, poke, berth_now_ns() + 200'000);
         return;

@@ -1,9 +1,8 @@
-// The thread that runs the library: the worker's main thread. It drains the request ring and calls the module; the
-// control thread tells it when a lease begins and when it ends.
+// The thread that runs the library: the worker's main thread. It drains the request ring and calls the module, from the
+// beginning of a lease to its end; the control thread tells it when that comes, unless it sees the host's word itself.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <mutex>
 #include <vector>
 
@@ -40,10 +39,11 @@ class LibraryThread {
         berth_spin_init(&spin_);
     }
 
-    [[noreturn]] void run(); // on the main thread
-
-    // Control thread. The lease outlives the phase Over.
+    // Main thread. The lease outlives the phase Over.
     void start(const Lease &lease);
+    void serve_lease();
+
+    // Control thread.
     void advance_to(LeasePhase phase);
     void next_lease(); // once Over
     LeasePhase phase() const { return phase_.load(); }
@@ -56,6 +56,7 @@ class LibraryThread {
   private:
     void poke();
     void serve();
+    bool asked_to_close() const;
     bool serve_one();
     void create(const berth_frame_header &header, const uint8_t *payload);
     void request(const berth_frame_header &header, const uint8_t *payload);
@@ -71,8 +72,7 @@ class LibraryThread {
     Module &module_;
     Answers &answers_;
     int over_eventfd_; // written when a lease is over
-    std::mutex start_lock_;
-    std::condition_variable started_;
+    std::mutex phase_lock_;
     const Lease *lease_ = nullptr;
     std::atomic<LeasePhase> phase_{LeasePhase::None};
     std::atomic<bool> announce_{false};

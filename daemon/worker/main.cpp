@@ -85,5 +85,8 @@ int main(int argc, char **argv) {
     static berth::LibraryThread library(*module, answers, over);
     static berth::ControlThread control(std::move(channel), library, answers, over);
     start_control_thread(control);
-    library.run();
+    for (;;) {
+        control.await_lease();
+        library.serve_lease();
+    }
 }
