@@ -13,7 +13,7 @@
 namespace berth {
 namespace {
 
-constexpr uint32_t kTooLarge = 9, kRecycled = 11;
+constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
 constexpr std::string_view kTooLargeText = "the answer is larger than 16 MiB";
 constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
 constexpr size_t kMaxEventName = 255;
@@ -47,6 +47,8 @@ void Answers::attach(const Lease &lease) {
         cancelled_[slot] = 0;
     }
     begun_ = answered_ = 0;
+    recycled_ = 0;
+    cutting_ = false;
     given_up_ = false;
     host_lies_ = false;
     wants_trim_ = false;
@@ -136,6 +138,12 @@ int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
         return -1;
     // Emptied before the frame is out: the host may use the slot again as soon as it sees the answer.
     in_flight_[slot].store(0, std::memory_order_release);
+    if (cutting_.load(std::memory_order_relaxed) && ret == kErr && is_cancelled(id)) {
+        ret = kRecycled;
+        data = kCutOffText.data();
+        len = kCutOffText.size();
+    }
+    recycled_.store(recycled_.load(std::memory_order_relaxed) + (ret == kRecycled), std::memory_order_relaxed);
     if (len > max_payload_)
         write(id, BERTH_FRAME_REPLY, kTooLarge, kTooLargeText.data(), kTooLargeText.size());
     else
@@ -204,13 +212,8 @@ void Answers::closed(uint32_t outcome, uint32_t cut_off) {
     write(cut_off, BERTH_FRAME_CLOSED, outcome, nullptr, 0);
 }
 
-uint32_t Answers::cut_off() {
-    uint32_t count = 0;
-    for_each_outstanding([&](uint64_t id) {
-        if (reply(id, kRecycled, kCutOffText.data(), kCutOffText.size()) == 0)
-            count++;
-    });
-    return count;
+void Answers::cut_off() {
+    for_each_outstanding([&](uint64_t id) { reply(id, kRecycled, kCutOffText.data(), kCutOffText.size()); });
 }
 
 void Answers::trim() {

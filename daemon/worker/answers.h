@@ -34,8 +34,12 @@ class Answers {
 
     uint64_t answered() const { return answered_.load(); }
     uint64_t outstanding() const { return begun_.load() - answered_.load(); }
-    // Answers everything outstanding with RECYCLED; returns how many.
-    uint32_t cut_off();
+    // A close has begun to cancel: what the module says no to from here on was cut off by it.
+    void begin_cutting() { cutting_ = true; }
+    // Answers everything outstanding with RECYCLED.
+    void cut_off();
+    // How many requests have been answered RECYCLED.
+    uint32_t recycled() const { return recycled_.load(); }
     template <class Each> void for_each_outstanding(Each each) const {
         for (uint32_t slot = 0; slot < slots_; slot++)
             if (uint64_t id = in_flight_[slot].load())
@@ -73,6 +77,8 @@ class Answers {
     std::unique_ptr<std::atomic<uint64_t>[]> in_flight_, cancelled_; // by slot: the id, or 0
     uint32_t slots_made_ = 0;
     std::atomic<uint64_t> begun_{0}, answered_{0};
+    std::atomic<uint32_t> recycled_{0};
+    std::atomic<bool> cutting_{false};
     std::atomic<bool> given_up_{false};
     std::atomic<bool> host_lies_{false};
     std::atomic<bool> wants_trim_{false};

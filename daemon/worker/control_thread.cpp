@@ -217,6 +217,7 @@ void ControlThread::tick() {
         return;
     LeasePhase phase = library_.phase();
     if (phase == LeasePhase::Draining) {
+        answers_.begin_cutting();
         library_.advance_to(LeasePhase::Cutting);
         library_.cancel_outstanding();
         phase_bound_ns_ = after_ms(lease_->drain_ms);

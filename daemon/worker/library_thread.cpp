@@ -177,7 +177,6 @@ void LibraryThread::request(const berth_frame_header &header, const uint8_t *pay
         return broke("a request id that cannot be, or is in flight already");
     int method = module_.method_index(header.code);
     if (phase_.load(std::memory_order_acquire) >= LeasePhase::Cutting) {
-        end_.cut_off++;
         answers_.reply(header.id, kRecycled, kCutOff.data(), kCutOff.size());
     } else if (answers_.is_cancelled(header.id)) {
         answers_.reply(header.id, kCancelled, kGivenUp.data(), kGivenUp.size());
@@ -255,7 +254,8 @@ void LibraryThread::wait_for_gate() {
 
 void LibraryThread::tear_down() {
     bool was_created;
-    end_.cut_off += answers_.cut_off();
+    answers_.cut_off();
+    end_.cut_off = answers_.recycled();
     end_.outcome = end_.cut_off ? BERTH_CANCELLED : BERTH_DRAINED;
     advance_to(LeasePhase::Teardown);
     if (announce_)

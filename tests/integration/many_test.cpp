@@ -1,40 +1,14 @@
 // Two hundred contexts at once, and what idle ones cost.
 #include <doctest/doctest.h>
-#include <filesystem>
-#include <map>
 #include <memory>
-#include <sstream>
 #include <thread>
-#include <unistd.h>
 
+#include "context_switches.h"
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
 
 using namespace berth::test;
-
-namespace {
-
-std::map<std::string, long> switches_by_thread(const std::vector<pid_t> &processes) {
-    std::map<std::string, long> found;
-    for (pid_t pid : processes) {
-        std::error_code error;
-        for (const auto &task :
-             std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
-            std::istringstream status(read_file(task.path().string() + "/status"));
-            std::string name;
-            for (std::string line; std::getline(status, line);) {
-                if (line.rfind("Name:", 0) == 0)
-                    name = line.substr(6);
-                if (line.rfind("voluntary_ctxt_switches:", 0) == 0)
-                    found[task.path().string() + " " + name] = std::stol(line.substr(24));
-            }
-        }
-    }
-    return found;
-}
-
-} // namespace
 
 TEST_CASE_FIXTURE(LeakChecked, "two hundred contexts at once, each answering") {
     Host host;
@@ -83,18 +57,8 @@ TEST_CASE_FIXTURE(LeakChecked, "idle contexts wake nobody for ten seconds") {
         CHECK(contexts.back()->submit("echo", "x", Record::callback, &record) == 0);
         CHECK(eventually([&] { return record.answered(); }));
     }
-    sleep_ms(7000); // the progress ping that is armed by a submission, and spares, are over by then
-    auto processes = own_processes();
-    auto before = switches_by_thread(processes);
-    auto host_before = switches_by_thread({::getpid()});
-    sleep_ms(10000);
-    auto after = switches_by_thread(processes);
-    for (const auto &[thread, count] : after)
-        CHECK_MESSAGE(count == before[thread], thread << " woke " << count - before[thread] << " times");
-    std::string own = "/task/" + std::to_string(::getpid()) + " "; // this thread slept and woke
-    for (const auto &[thread, count] : switches_by_thread({::getpid()}))
-        if (thread.find(own) == std::string::npos)
-            CHECK_MESSAGE(count == host_before[thread], thread << " of the host woke");
+    std::string woke = quiet_for_ten_seconds(own_processes());
+    CHECK_MESSAGE(woke.empty(), woke);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "ten hosts in one process, each with its own private supervisor") {

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "bench/calls.h"
+#include "bench/death.h"
 #include "bench/limits.h"
 #include "bench/plan.h"
 #include "bench/plot.h"
@@ -46,6 +47,8 @@ void lifecycle_rows(const Plan &plan, const ConnectOptions &connect, Echo &echo,
         echo.open_close();
         results.open_close.add(now_ns() - started);
     }
+    for (int i = 0; i < plan.deaths; i++)
+        results.death.add(death_ns(echo.client()));
     for (int i = 0; i < plan.cold_starts; i++)
         results.cold_start.add(cold_start_ns(connect));
 }
@@ -95,6 +98,7 @@ Plan Plan::quick() {
     plan.bandwidth_ns = 20 * kMillisecond;
     plan.memcpy_ns = 10 * kMillisecond;
     plan.open_close_samples = 8;
+    plan.deaths = 5;
     plan.one_cpu_rounds = 3;
     plan.one_cpu_ns = 40 * kMillisecond;
     return plan;

@@ -28,6 +28,7 @@ class Echo {
     double bandwidth_mb_s(size_t size, uint64_t duration_ns);
     // A second context of the same module, opened and closed again: warm after the first.
     void open_close();
+    const Client &client() const { return client_; }
 
   private:
     void fill(int count);

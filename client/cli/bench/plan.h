@@ -23,6 +23,7 @@ struct Plan {
     uint64_t memcpy_ns = 60 * kMillisecond;
     int open_close_samples = 20;
     int cold_starts = 2;
+    int deaths = 20; // workers killed in each round
     int one_cpu_rounds = 5;
     uint64_t one_cpu_ns = 150 * kMillisecond;
 
@@ -33,7 +34,7 @@ inline constexpr int kDepths[] = {64, 256};
 
 struct Results {
     Histogram limit_spin, limit_futex, limit_futex_paced, unix_socket, call_hot, call_asleep;
-    Histogram open_close, cold_start;
+    Histogram open_close, cold_start, death;
     std::map<int, std::vector<double>> pipelined_per_s;      // by depth
     std::map<size_t, std::vector<double>> bandwidth, memcpy, memcpy_local; // by payload size
     Json one_cpu, machine;

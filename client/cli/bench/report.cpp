@@ -77,6 +77,7 @@ Json report_json(const Results &results) {
     report["copies_made"] = kEchoCopies;
     report["bandwidth_ratio"] = bandwidth_ratios(results);
     report["open_close_us"] = latency(results.open_close, 1000);
+    report["death_us"] = latency(results.death, 1000);
     report["cold_start_us"] = latency(results.cold_start, 1000);
     report["one_cpu"] = results.one_cpu;
     report["ratios"] = ratios(results);

@@ -7,6 +7,7 @@ namespace berth::cli {
 namespace {
 
 constexpr double kHotBound = 3, kAsleepBound = 1.3, kPipelinedBound = 3e6, kBandwidthBound = 0.6;
+constexpr double kOpenCloseBound = 4, kDeathBoundUs = 10000;
 constexpr size_t kBandwidthFrom = 65536; // below, a call costs more than its bytes
 
 std::string printed(const char *format, double value) {
@@ -81,8 +82,12 @@ std::string bandwidth(const Json &report) {
 }
 
 std::string lifecycle(const Json &report) {
-    Table table({"contexts (µs)", "p50", "p99", "", ""});
-    add_latency(table, at(report, "open_close_us"), "open + close, warm");
+    Table table({"contexts (µs)", "p50", "p99", "ratio", "bound"});
+    const Json &warm = at(at(report, "ratios"), "open_close_to_unix_socket"), &death = at(report, "death_us");
+    add_latency(table, at(report, "open_close_us"), "open + close, warm", times(warm),
+                verdict(warm, kOpenCloseBound, true, "≤ 4× unix socket"));
+    add_latency(table, death, "a worker's death to the last of 1,000 answers", "",
+                verdict(at(death, "p99"), kDeathBoundUs, true, "p99 < 10 ms"));
     add_latency(table, at(report, "cold_start_us"), "from nothing to the first answer");
     return table.text();
 }

@@ -188,8 +188,8 @@ int berth_open_submit(berth_client client, const char *module, const void *confi
                       berth_context *out);
 
 /* Closes a context. It takes no more requests (RECYCLED). Those in flight have the module's drain timeout (1.5 s unless
- * its manifest says otherwise) to end, are then cancelled and have as long again, and are then cut off (RECYCLED). The
- * library's instance is destroyed (teardown timeout, 10 s). Past these bounds the worker is killed.
+ * its manifest says otherwise) to end, are then cancelled and have as long again (what the module then answers with an
+ * error is told as RECYCLED), and are then cut off (RECYCLED). The library's instance is destroyed (teardown timeout, 10 s). Past these bounds the worker is killed.
  *
  * `done` comes last of all the context's answers, on its reply thread, with OK and a CBOR map {"outcome": "drained" |
  * "cancelled" | "killed", "cut_off": uint}: everything was answered; something had to be cut off; the worker was killed

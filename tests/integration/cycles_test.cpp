@@ -1,0 +1,136 @@
+// Opening and closing without end: what is held afterwards is what was held before, and nothing passes from one owner
+// to the next.
+#include <algorithm>
+#include <doctest/doctest.h>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <unistd.h>
+#include <utility>
+
+#include "cbor_text.h"
+#include "host.h"
+#include "leak_check.h"
+#include "service.h"
+
+using namespace berth::test;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kCycles = 3000; // the same code, at a tenth of the speed
+#else
+constexpr int kCycles = 100000;
+#endif
+
+size_t entries(const std::string &folder) {
+    std::error_code error;
+    size_t count = 0;
+    for (auto at = std::filesystem::directory_iterator(folder, error); at != std::filesystem::directory_iterator(); at.increment(error))
+        count++;
+    return count;
+}
+
+size_t lines(const std::string &text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
+
+// Descriptors, threads and mappings of each of these processes, as text, so that a difference can be read.
+std::string held_by(std::vector<pid_t> processes) {
+    std::ostringstream out;
+    processes.push_back(::getpid());
+    for (pid_t pid : processes) {
+        std::string proc = "/proc/" + std::to_string(pid);
+        out << pid << " (" << command_of(pid) << "): " << entries(proc + "/fd") << " descriptors, "
+            << entries(proc + "/task") << " threads, " << lines(read_file(proc + "/maps")) << " mappings\n";
+    }
+    return out.str();
+}
+
+void cycle(const Host &host, int times) {
+    for (int i = 0; i < times; i++) {
+        berth_context context{0};
+        REQUIRE(berth_open(host.handle(), "echo", nullptr, 0, nullptr, &context, nullptr) == BERTH_RET_OK);
+        REQUIRE(berth_close(context, nullptr, nullptr) == BERTH_RET_OK);
+    }
+}
+
+pid_t worker_of(const Host &host) {
+    return static_cast<pid_t>(number_at(host.status().bytes, "/contexts/0/worker_pid"));
+}
+
+struct Seen {
+    std::atomic<int> events{0};
+    static void count(int, const uint8_t *, size_t, void *user_data) { static_cast<Seen *>(user_data)->events++; }
+};
+
+std::string emit(int count) { return cbor("{\"count\": " + std::to_string(count) + ", \"bytes\": 64}"); }
+
+} // namespace
+
+TEST_CASE_FIXTURE(LeakChecked, "after many open/close cycles host, supervisor and workers hold what they held after a hundred") {
+    Host host;
+    cycle(host, 100);
+    auto settled = [&] { return held_by(own_processes()); };
+    std::string before;
+    eventually([&] {
+        std::string now = settled();
+        return std::exchange(before, now) == now;
+    });
+    cycle(host, kCycles);
+    std::string after;
+    CHECK(eventually([&] { return (after = settled()) == before; }));
+    CHECK_MESSAGE(after == before, "before:\n" << before << "after:\n" << after);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "nothing of one owner reaches the next: no event, no answer, no listener, no byte") {
+    TempDir folder;
+    write_file(folder / "echo.toml", "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\ndrain_timeout_ms = 50\n");
+    Service service({.modules = folder.path()});
+    Host host(service.socket());
+    pid_t worker = 0;
+    for (int round = 0; round < 10; round++) {
+        CAPTURE(round);
+        std::vector<std::unique_ptr<Record>> cut_off;
+        {
+            Context first(host);
+            if (round == 0)
+                worker = worker_of(host);
+            REQUIRE(worker_of(host) == worker);
+            Seen never_read;
+            REQUIRE(berth_listen(first.handle(), "tick", nullptr, &never_read, nullptr) == BERTH_RET_OK);
+            CHECK(first.call("emit", emit(500)).ret == BERTH_RET_OK);
+            for (int i = 0; i < 20; i++) {
+                cut_off.push_back(std::make_unique<Record>());
+                REQUIRE(first.submit("later", later_request(600000, "the first owner's"), Record::callback,
+                                     cut_off.back().get()) == BERTH_RET_OK);
+            }
+            Record closed;
+            REQUIRE(berth_close(first.handle(), Record::callback, &closed) == BERTH_RET_OK);
+            REQUIRE(eventually([&] { return closed.answered(); }));
+            CHECK(text_at(closed.bytes, "/outcome") == "cancelled");
+            first.forget();
+        }
+        for (auto &record : cut_off) {
+            CHECK(record->terminal == 1);
+            CHECK(record->ret != BERTH_RET_OK);
+        }
+        CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 0; }));
+        Context second(host);
+        REQUIRE(worker_of(host) == worker);
+        Seen seen;
+        uint64_t listener = 0;
+        REQUIRE(berth_listen(second.handle(), "tick", Seen::count, &seen, &listener) == BERTH_RET_OK);
+        CHECK(second.call("emit", emit(3)).ret == BERTH_RET_OK);
+        CHECK(eventually([&] { return seen.events >= 3; }));
+        CHECK(second.call("echo", "the second owner's") == Answer{0, "the second owner's"});
+        // One segment is mapped at a time, and the last one is gone from the worker.
+        std::string maps = read_file("/proc/" + std::to_string(worker) + "/maps");
+        size_t segments = 0;
+        for (size_t at = 0; (at = maps.find("memfd:berth-segment", at)) != std::string::npos; at++)
+            segments++;
+        CHECK(segments == 1);
+        CHECK(berth_unlisten(second.handle(), listener) == BERTH_RET_OK);
+        CHECK(seen.events == 3);
+        CHECK(second.close() == BERTH_RET_OK);
+        CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 0; }));
+    }
+}
