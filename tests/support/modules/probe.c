@@ -1,5 +1,5 @@
 /* A module that does what a polite one would not: writes to stdout, answers twice or never or too much, leaks, keeps
- * state from one context to the next, and takes as many milliseconds for its destroy as its configuration says. */
+ * state from one context to the next, holds the library's thread for good, and takes as many milliseconds for its destroy as its configuration says. */
 #include "module.h"
 
 #include <stdio.h>
@@ -9,11 +9,11 @@
 
 static const struct berth_worker *worker;
 
-enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK };
+enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK, HANG };
 
 static const struct berth_method methods[] = {{"say", 0},  {"big", 0},         {"twice", 0},
                                               {"mute", 0}, {"environment", 0}, {"fail_empty", 0},
-                                              {"serial", 0}, {"leak", 0}};
+                                              {"serial", 0}, {"leak", 0},      {"hang", 0}};
 
 static int creates; /* in this process */
 
@@ -73,6 +73,9 @@ static void handle(void *instance, uint32_t method, berth_request request, const
         worker->reply(request, 0, "second", 6);
         break;
     case MUTE: break;
+    case HANG:
+        for (;;)
+            pause();
     case SERIAL: serial(request); break;
     case LEAK: leak(request); break;
     case ENVIRONMENT: environment(request, data, len); break;
