@@ -17,7 +17,7 @@ extern "C" {
 
 #define BERTH_CONTROL_VERSION_MIN 1u
 #define BERTH_CONTROL_VERSION_MAX 1u
-#define BERTH_CONTROL_MAX_PACKET 65536u /* larger bodies (status) travel as a sealed memfd */
+#define BERTH_CONTROL_MAX_PACKET 65536u /* larger bodies (status, crashes) travel as a sealed memfd */
 #define BERTH_CONTROL_MAX_FDS 4u
 #define BERTH_TOKEN_SIZE 16u
 
@@ -42,7 +42,11 @@ enum berth_control_type {
     BERTH_MSG_COUNTED = 18,      /* worker → supervisor */
     BERTH_MSG_TEARDOWN = 19,     /* worker → supervisor: the library's instance is about to be destroyed */
     BERTH_MSG_RECYCLE_NOW = 20,  /* supervisor → worker: a gated teardown may begin */
-    BERTH_MSG_TYPE_COUNT = 21
+    BERTH_MSG_CRASHES = 21,      /* host → supervisor: which workers crashed? */
+    BERTH_MSG_CRASHES_REPLY = 22, /* supervisor → host; fd: memfd with one CBOR array */
+    BERTH_MSG_RESET = 23,        /* host → supervisor: forget a module's crashes, and its quarantine */
+    BERTH_MSG_RESET_DONE = 24,   /* supervisor → host */
+    BERTH_MSG_TYPE_COUNT = 25
 };
 
 enum berth_control_key {

@@ -35,6 +35,10 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_COUNTED] = {"counted", KEY(CONTEXT) | KEY(IN_FLIGHT), 0, 0},
     [BERTH_MSG_TEARDOWN] = {"teardown", KEY(CONTEXT), 0, 0},
     [BERTH_MSG_RECYCLE_NOW] = {"recycle_now", KEY(CONTEXT), 0, 0},
+    [BERTH_MSG_CRASHES] = {"crashes", KEY(SEQ), 0, 0},
+    [BERTH_MSG_CRASHES_REPLY] = {"crashes_reply", KEY(SEQ), 0, 1},
+    [BERTH_MSG_RESET] = {"reset", KEY(SEQ) | KEY(MODULE), 0, 0},
+    [BERTH_MSG_RESET_DONE] = {"reset_done", KEY(SEQ), 0, 0},
 };
 
 const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {

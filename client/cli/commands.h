@@ -7,6 +7,8 @@ namespace berth::cli {
 
 int run_call(const CallOptions &options);
 int run_status(const StatusOptions &options);
+int run_crashes(const CrashesOptions &options);
+int run_reset(const ResetOptions &options);
 int run_bench(const BenchOptions &options);
 
 } // namespace berth::cli

@@ -15,6 +15,8 @@ struct Run {
     }
     int operator()(const CallOptions &options) const { return run_call(options); }
     int operator()(const StatusOptions &options) const { return run_status(options); }
+    int operator()(const CrashesOptions &options) const { return run_crashes(options); }
+    int operator()(const ResetOptions &options) const { return run_reset(options); }
     int operator()(const BenchOptions &options) const { return run_bench(options); }
 };
 

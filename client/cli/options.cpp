@@ -43,6 +43,20 @@ CLI::App *add_status(CLI::App &app, StatusOptions &status, const char *name, con
     return sub;
 }
 
+CLI::App *add_crashes(CLI::App &app, CrashesOptions &crashes) {
+    auto *sub = app.add_subcommand("crashes", "Workers that died lately, and of what");
+    sub->add_flag("--json", crashes.json, "JSON");
+    add_connect(sub, crashes.connect);
+    return sub;
+}
+
+CLI::App *add_reset(CLI::App &app, ResetOptions &reset) {
+    auto *sub = app.add_subcommand("reset", "Forget a module's crashes: serve it again");
+    sub->add_option("module", reset.module)->required();
+    add_connect(sub, reset.connect);
+    return sub;
+}
+
 CLI::App *add_bench(CLI::App &app, BenchOptions &bench) {
     auto *sub = app.add_subcommand("bench", "Measure calls beside what this machine allows");
     sub->add_flag("--json", bench.json, "JSON");
@@ -64,12 +78,16 @@ Command parse_command_line(int argc, const char *const *argv, const std::string 
     CLI::App app("berth: native libraries, hosted out of process", "berth");
     CallOptions call;
     StatusOptions modules, status;
+    CrashesOptions crashes;
+    ResetOptions reset;
     BenchOptions bench;
     app.require_subcommand(1);
     app.set_version_flag("--version", "berth " + version);
     auto *call_app = add_call(app, call);
     auto *modules_app = add_status(app, modules, "modules", "The modules that can be called");
     auto *status_app = add_status(app, status, "status", "Supervisor, modules, workers and contexts");
+    auto *crashes_app = add_crashes(app, crashes);
+    auto *reset_app = add_reset(app, reset);
     add_bench(app, bench);
     try {
         app.parse(argc, argv);
@@ -83,6 +101,10 @@ Command parse_command_line(int argc, const char *const *argv, const std::string 
         return modules;
     if (status_app->parsed())
         return status;
+    if (crashes_app->parsed())
+        return crashes;
+    if (reset_app->parsed())
+        return reset;
     return bench;
 }
 

@@ -30,6 +30,16 @@ struct StatusOptions {
     bool json = false;
 };
 
+struct CrashesOptions {
+    ConnectOptions connect;
+    bool json = false;
+};
+
+struct ResetOptions {
+    ConnectOptions connect;
+    std::string module;
+};
+
 struct BenchOptions {
     ConnectOptions connect;
     bool json = false;
@@ -43,7 +53,7 @@ struct Finished {
     std::string out, err;
 };
 
-using Command = std::variant<Finished, CallOptions, StatusOptions, BenchOptions>;
+using Command = std::variant<Finished, CallOptions, StatusOptions, CrashesOptions, ResetOptions, BenchOptions>;
 
 // `version` is what --version prints.
 Command parse_command_line(int argc, const char *const *argv, const std::string &version);

@@ -255,8 +255,10 @@ int berth_status(berth_client handle, struct berth_reply *reply) {
     struct client *client = client_acquire(handle);
     if (!client)
         return reply_text(reply, fork_guard_is_child() ? BERTH_RET_FORKED : BERTH_RET_INVALID_CTX, "no such client");
+    struct berth_control_message message;
+    berth_control_init(&message, BERTH_MSG_STATUS);
     pthread_mutex_lock(&client->status_lock);
-    int ret = control_thread_status(client, reply);
+    int ret = control_thread_ask(client, &message, reply);
     pthread_mutex_unlock(&client->status_lock);
     client_release(client);
     return ret;

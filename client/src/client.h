@@ -11,7 +11,7 @@
 
 struct context;
 
-/* Somebody waits for the answer to a control request of its own (status). */
+/* Somebody waits for the answer to a control request of its own (status, crashes, reset). */
 struct control_waiter {
     uint64_t seq;
     int done;
@@ -55,7 +55,9 @@ void client_kick(struct client *client);
 
 /* The control thread's body (control_thread.c). */
 void *control_thread_run(void *client);
-int control_thread_status(struct client *client, struct berth_reply *reply);
+/* Asks the supervisor, and waits for its answer: the body that comes with it, CBOR null when none does, or why not. The
+ * message lacks nothing but its seq. */
+int control_thread_ask(struct client *client, struct berth_control_message *message, struct berth_reply *reply);
 
 /* 1 when the calling thread is one of berth's own for this client: it must not wait for the others. */
 int client_is_own_thread(void);

@@ -13,8 +13,8 @@
 
 #define TAG_SOCKET 0u
 #define TAG_WAKE 1u
-#define STATUS_TIMEOUT_NS 10000000000u
-#define STATUS_MOST ((off_t)64 << 20)
+#define ANSWER_TIMEOUT_NS 10000000000u
+#define BODY_MOST ((off_t)64 << 20)
 
 /* The context that `matches`, with a reference. */
 static struct context *find_context(struct client *client, int by_seq, uint64_t key) {
@@ -74,7 +74,9 @@ static int take_message(struct client *client, struct control_packet *packet) {
         if (context)
             context_died(context, &packet->message);
         break;
-    case BERTH_MSG_STATUS_REPLY: answer_waiter(client, packet, BERTH_RET_OK); break;
+    case BERTH_MSG_STATUS_REPLY:
+    case BERTH_MSG_CRASHES_REPLY:
+    case BERTH_MSG_RESET_DONE: answer_waiter(client, packet, BERTH_RET_OK); break;
     default: return 0;
     }
     if (context)
@@ -216,11 +218,11 @@ void *control_thread_run(void *argument) {
     return NULL;
 }
 
-/* --- status ------------------------------------------------------------------------------------------------------ */
+/* --- questions ------------------------------------------------------------------------------------------------------ */
 
 static int read_body(int fd, struct berth_reply *reply) {
     struct stat file;
-    if (fstat(fd, &file) != 0 || file.st_size <= 0 || file.st_size > STATUS_MOST)
+    if (fstat(fd, &file) != 0 || file.st_size <= 0 || file.st_size > BODY_MOST)
         return reply_text(reply, BERTH_RET_PROTOCOL, "the supervisor's answer has no body");
     uint8_t *body = malloc((size_t)file.st_size);
     if (!body)
@@ -248,10 +250,9 @@ static int waiter_done(struct client *client, struct control_waiter *waiter) {
     return done;
 }
 
-int control_thread_status(struct client *client, struct berth_reply *reply) {
+int control_thread_ask(struct client *client, struct berth_control_message *message, struct berth_reply *reply) {
     struct control_waiter waiter = {.ret = BERTH_RET_TIMEOUT, .fd = -1};
-    struct berth_control_message message;
-    uint64_t deadline = berth_now_ns() + STATUS_TIMEOUT_NS;
+    uint64_t deadline = berth_now_ns() + ANSWER_TIMEOUT_NS;
     if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE))
         return reply_text(reply, BERTH_RET_UNAVAILABLE, "the supervisor is gone");
     pthread_mutex_lock(&client->lock);
@@ -259,14 +260,17 @@ int control_thread_status(struct client *client, struct berth_reply *reply) {
     waiter.next = client->waiters;
     client->waiters = &waiter;
     pthread_mutex_unlock(&client->lock);
-    berth_control_init(&message, BERTH_MSG_STATUS);
-    berth_control_set_uint(&message, BERTH_KEY_SEQ, waiter.seq);
-    if (client_send(client, &message, NULL, 0) == 0)
+    berth_control_set_uint(message, BERTH_KEY_SEQ, waiter.seq);
+    if (client_send(client, message, NULL, 0) == 0)
         while (!waiter_done(client, &waiter) && berth_now_ns() < deadline)
             parker_park(&waiter.parker, deadline);
     else
         waiter.ret = BERTH_RET_UNAVAILABLE;
     unlink_waiter(client, &waiter);
+    if (waiter.fd < 0 && waiter.ret == BERTH_RET_OK) {
+        reply_set(reply, BERTH_RET_OK, "\xf6", 1);
+        return reply->ret;
+    }
     if (waiter.fd < 0)
         return reply_text(reply, waiter.ret, waiter.text[0] ? waiter.text : "the supervisor did not answer");
     int ret = read_body(waiter.fd, reply);

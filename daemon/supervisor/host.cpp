@@ -100,6 +100,10 @@ void Host::on_message(Message message) {
         return closing(message);
     case BERTH_MSG_STATUS:
         return owner_.on_status(*this, message.number(BERTH_KEY_SEQ));
+    case BERTH_MSG_CRASHES:
+        return owner_.on_crashes(*this, message.number(BERTH_KEY_SEQ));
+    case BERTH_MSG_RESET:
+        return owner_.on_reset(*this, message.number(BERTH_KEY_SEQ), std::string(message.text(BERTH_KEY_MODULE)));
     default:
         return disconnect(fmt::format("a host does not send {}", message.type_name()));
     }

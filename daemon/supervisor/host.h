@@ -17,6 +17,8 @@ class HostOwner {
     virtual void on_open(Host &host, Message open) = 0;
     virtual void on_closing(Host &host, ContextId context, uint64_t timeout_ms) = 0;
     virtual void on_status(Host &host, uint64_t seq) = 0;
+    virtual void on_crashes(Host &host, uint64_t seq) = 0;
+    virtual void on_reset(Host &host, uint64_t seq, const std::string &module) = 0;
     // Comes once, last; `why` is empty when the host left of its own accord.
     virtual void on_host_gone(Host &host, const std::string &why) = 0;
 

@@ -46,6 +46,13 @@ Result<UniqueFd> passed_socket() {
     return socket;
 }
 
+// systemd's StateDirectory; the first if there are several.
+std::string state_folder() {
+    const char *folders = std::getenv("STATE_DIRECTORY");
+    std::string all = folders ? folders : "";
+    return all.substr(0, all.find(':'));
+}
+
 int serve(SupervisorConfig config) {
     uv_loop_t loop;
     uv_loop_init(&loop);
@@ -80,6 +87,7 @@ int run(int argc, char **argv) {
     raise_fd_limit();
     make_fds_private();
     if (options.private_fd < 0) {
+        config.crash_folder = state_folder();
         auto passed = passed_socket();
         if (!passed) {
             spdlog::error("{}", passed.error().text);

@@ -16,6 +16,7 @@ constexpr int64_t kMaxEvents = 1 << 20;
 constexpr int64_t kMaxEventBytes = 64 << 20; // a ring holds no more
 constexpr int64_t kMaxCount = 1'000'000;
 constexpr int64_t kMaxSpares = 1000;
+constexpr int64_t kMaxQuarantineAfter = 1000;
 
 const char *type_name(toml::node_type type) {
     switch (type) {
@@ -162,6 +163,12 @@ void Reader::key(std::string_view key, const toml::node &node) {
         count(key, node, kMaxAgeMs, manifest_.idle_timeout_ms);
     else if (key == "max_recycling")
         count(key, node, kMaxCount, manifest_.max_recycling);
+    else if (key == "quarantine_after")
+        count(key, node, kMaxQuarantineAfter, manifest_.quarantine_after);
+    else if (key == "quarantine_window_ms")
+        count(key, node, kMaxMs, manifest_.quarantine_window_ms);
+    else if (key == "quarantine_ms")
+        count(key, node, kMaxMs, manifest_.quarantine_ms);
     else if (key == "recycle")
         manifest_.recycle =
             one_of(key, node, "context", "process") == "process" ? RecyclePolicy::Process : RecyclePolicy::Context;

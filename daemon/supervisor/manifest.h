@@ -29,6 +29,9 @@ struct Manifest {
     uint32_t idle_timeout_ms = 60000; // an idle worker above the spares ends after so long
     uint32_t max_recycling = 0;       // teardowns at once; 0: no bound
     RecyclePolicy recycle = RecyclePolicy::Context;
+    uint32_t quarantine_after = 5; // crashes in a row; 0: never
+    uint32_t quarantine_window_ms = 60'000;
+    uint32_t quarantine_ms = 600'000;
     // The event queue of a context.
     OverflowPolicy overflow = OverflowPolicy::Drop;
     uint32_t max_events = 16384;
@@ -38,6 +41,7 @@ struct Manifest {
     std::string file;
     uint32_t name_line = 1; // where the name stands, for the report of a duplicate
 
+    bool operator==(const Manifest &) const = default;
     // Whether a worker started for the one can serve for the other.
     bool serves_like(const Manifest &other) const;
 };

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <set>
 #include <string>
 #include <sys/types.h>
 
 #include "supervisor/backoff.h"
 #include "supervisor/manifest.h"
+#include "supervisor/quarantine.h"
 
 namespace berth {
 
@@ -26,6 +28,7 @@ struct Module {
     std::set<uid_t> users;  // uids for which spares are kept, beside the daemon's own
 
     std::deque<pid_t> teardown_line; // workers that wait for one of max_recycling to be done
+    std::map<uid_t, Quarantine> quarantines; // of those whose workers crashed
 
     // How long a recall may take in the worker: two rounds of draining, then the teardown.
     uint64_t recall_bound_ms() const { return 2 * uint64_t{manifest.drain_timeout_ms} + manifest.teardown_timeout_ms; }

@@ -37,6 +37,8 @@ void Pool::open(Host &host, Message message) {
         return host.refuse(open.seq, kRetNoModule, unknown_module(open.module));
     if (host.opens_pending >= kMaxPendingPerHost)
         return host.refuse(open.seq, kRetBusy, fmt::format("{} opens of this host wait already", kMaxPendingPerHost));
+    if (auto quarantine = quarantine_text(*module, host.uid()); !quarantine.empty())
+        return host.refuse(open.seq, kRetExhausted, quarantine);
     auto waits = [&](const PendingOpen &other) { return other.module == open.module; };
     Worker *idle = at_limit(*module) || std::any_of(opens_.begin(), opens_.end(), waits)
                        ? nullptr
@@ -82,6 +84,10 @@ void Pool::serve(const std::string &name) {
 
 void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t, size_t> &wanted) {
     for (auto [uid, opens] : wanted) {
+        if (uint64_t wait = crash_wait_ms(*module, uid)) {
+            plan_upkeep(wait);
+            continue;
+        }
         size_t soon = count_soon_idle(*module, uid);
         if (soon)
             plan_upkeep(kSoonMs);
@@ -127,7 +133,8 @@ void Pool::timed_out(ContextId context) {
                            found->module, module->manifest.max_contexts, found->timeout_ms));
     else
         refuse(*found, kRetExhausted,
-               fmt::format("module '{}': no worker got ready in {} ms{}{}", found->module, found->timeout_ms,
+               fmt::format("module '{}': no worker got ready in {} ms{}{}{}", found->module, found->timeout_ms,
+                           crash_wait_ms(*module, found->host->uid()) ? "; they crash, and new ones are held back" : "",
                            module->last_error.empty() ? "" : "; the last one: ", module->last_error));
     opens_.erase(found);
 }

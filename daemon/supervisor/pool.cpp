@@ -15,7 +15,8 @@ constexpr uint64_t kLoadFailedBoundMs = 2000;
 } // namespace
 
 Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
-    : loop_(loop), graveyard_(graveyard), config_(std::move(config)), upkeep_(loop, [this] { upkeep(); }) {}
+    : loop_(loop), graveyard_(graveyard), config_(std::move(config)), crashes_(config_.crash_folder),
+      upkeep_(loop, [this] { upkeep(); }) {}
 
 std::shared_ptr<Module> Pool::find_module(const std::string &name) const {
     auto found = modules_.find(name);
@@ -30,6 +31,8 @@ std::shared_ptr<Module> Pool::adopt_manifest(Manifest manifest) {
         module = std::make_shared<Module>();
         module->users = std::move(users);
     }
+    if (module->manifest != manifest)
+        module->quarantines.clear();
     module->manifest = std::move(manifest);
     module->backoff.succeeded(); // somebody may have mended it
     return module;
@@ -149,6 +152,7 @@ void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
 
 void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {
     report_death(worker, end);
+    note_crash(worker, was, end);
     bool expected = was == WorkerState::Retiring && worker.context() == ContextId::None;
     spdlog::log(expected ? spdlog::level::info : spdlog::level::warn, "worker {} ({}) ended while {}: {}", worker.pid(),
                 worker.name(), name_of(was), describe(end));

@@ -1,7 +1,7 @@
 // The modules, their workers, and who has which: opens are matched with workers, leases end, spares are kept.
 //
 // pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for,
-// recycling.cpp what happens between two leases.
+// recycling.cpp what happens between two leases, crashes.cpp what becomes of crashes.
 #pragma once
 
 #include <list>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/crash_store.h"
 #include "supervisor/graveyard.h"
 #include "supervisor/host.h"
 #include "supervisor/manifest_dir.h"
@@ -40,6 +41,7 @@ struct PoolConfig {
     std::string worker_program;
     uid_t own_uid;
     bool spares_at_once;            // for the daemon's own uid; else only for who has opened the module
+    std::string crash_folder;       // where crash reports are written too; empty: nowhere
     std::function<void()> on_empty; // after shut_down: the last worker is gone
 };
 
@@ -58,6 +60,11 @@ class Pool : private WorkerOwner {
     void closing(Host &host, ContextId context, uint64_t timeout_ms);
     // Takes back all that it has; it is not spoken to again.
     void host_gone(Host &host);
+
+    // Answers with the reports of crashes that this host may see.
+    void send_crashes(Host &host, uint64_t seq);
+    // Forgets a module's crashes: those of the host's user, or all where the host may speak for all.
+    void reset(Host &host, uint64_t seq, const std::string &module);
 
     // Refuses opens from now on and takes every worker back, each by its bound.
     void shut_down();
@@ -127,6 +134,12 @@ class Pool : private WorkerOwner {
     void begin_teardown(Worker &worker);
     void leave_teardown(Worker &worker);
 
+    // Crashes.
+    void note_crash(Worker &worker, WorkerState was, const ProcessEnd &end);
+    void count_crash(Worker &worker, const ProcessEnd &end);
+    std::string quarantine_text(const Module &module, uid_t uid) const;
+    uint64_t crash_wait_ms(const Module &module, uid_t uid) const;
+
     uv_loop_t *loop_;
     Graveyard &graveyard_;
     PoolConfig config_;
@@ -136,6 +149,7 @@ class Pool : private WorkerOwner {
     std::list<PendingOpen> opens_; // first come, first served
     std::map<ContextId, Lease> leases_;
     std::map<uid_t, Users> users_; // connected hosts by uid
+    CrashStore crashes_;
     uint64_t next_context_ = 1;
     bool stopping_ = false;
     uint64_t upkeep_at_ms_ = 0; // 0: none is planned

@@ -50,6 +50,8 @@ void Pool::leave_teardown(Worker &worker) {
 }
 
 void Pool::on_worker_recycled(Worker &worker) {
+    if (auto crashed = worker.module()->quarantines.find(worker.uid()); crashed != worker.module()->quarantines.end())
+        crashed->second.served_well(now_ms());
     end_lease(worker);
     const char *reason = stopping_ ? "the daemon stops" : worker.reason_to_go();
     if (reason) {

@@ -62,7 +62,7 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid
     size_t have = count(*module, uid, WorkerState::Idle) + count(*module, uid, WorkerState::Spawning);
     if (have >= spares_wanted(*module, uid) + taken)
         return kNever;
-    if (uint64_t left = module->backoff.left_ms(now_ms()))
+    if (uint64_t left = std::max(module->backoff.left_ms(now_ms()), crash_wait_ms(*module, uid)))
         return left;
     if (!spawn(module, uid, gid))
         return module->backoff.left_ms(now_ms());

@@ -1,17 +1,15 @@
 #include "supervisor/status_report.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "supervisor/process_memory.h"
+#include "supervisor/sealed_body.h"
 #include "supervisor/version.h"
 
 namespace berth {
@@ -36,6 +34,22 @@ Json describe_daemon(const DaemonFacts &facts) {
             {"socket", facts.socket.empty() ? Json() : Json(facts.socket)},
             {"private", facts.is_private},
             {"rss_bytes", rss_bytes(::getpid())}};
+}
+
+// Crashes in a row, who is in quarantine, and how long until the next worker may be started for whoever waits longest.
+void put_crashes(Json &out, const Module &module) {
+    size_t crashes = 0;
+    uint64_t wait = 0, now = now_ms();
+    Json held = Json::array();
+    for (const auto &[uid, quarantine] : module.quarantines) {
+        crashes += quarantine.crashes(now);
+        wait = std::max(wait, quarantine.wait_ms(now));
+        if (quarantine.holds(now))
+            held.push_back(uid);
+    }
+    out["crashes"] = crashes;
+    out["quarantined"] = held;
+    out["held_back_ms"] = wait;
 }
 
 Json describe_policy(const Manifest &manifest) {
@@ -70,6 +84,7 @@ Json describe_module(const Pool &pool, const Module &module) {
                 {"policy", describe_policy(manifest)},
                 {"contexts", contexts},
                 {"workers", workers}};
+    put_crashes(out, module);
     if (!module.version.empty())
         out["version"] = module.version;
     if (!module.last_error.empty())
@@ -129,20 +144,6 @@ Json describe_contexts(const Pool &pool) {
     return out;
 }
 
-Result<UniqueFd> sealed(const std::vector<uint8_t> &bytes) {
-    UniqueFd fd(::memfd_create("berth-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    size_t done = 0;
-    while (fd && done < bytes.size()) {
-        ssize_t wrote = ::pwrite(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-        if (wrote <= 0)
-            return Error{1, fmt::format("writing the status: {}", std::strerror(errno))};
-        done += static_cast<size_t>(wrote);
-    }
-    if (!fd || ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-        return Error{1, fmt::format("a memfd for the status: {}", std::strerror(errno))};
-    return fd;
-}
-
 } // namespace
 
 Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts) {
@@ -150,7 +151,7 @@ Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts) {
                    {"modules", describe_modules(pool)},
                    {"workers", describe_workers(pool)},
                    {"contexts", describe_contexts(pool)}};
-    return sealed(Json::to_cbor(report));
+    return sealed_body("berth-status", Json::to_cbor(report));
 }
 
 } // namespace berth

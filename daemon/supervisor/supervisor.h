@@ -18,6 +18,7 @@ struct SupervisorConfig {
     std::vector<std::string> module_dirs;
     std::string worker_program;
     std::string socket_path;
+    std::string crash_folder; // for crash reports as files; empty: none are written
     UniqueFd listening;    // passed by systemd
     UniqueFd private_host; // a connected socket: serve this host alone and end with it
 };
@@ -35,6 +36,8 @@ class Supervisor : private HostOwner {
     void on_open(Host &host, Message open) override;
     void on_closing(Host &host, ContextId context, uint64_t timeout_ms) override;
     void on_status(Host &host, uint64_t seq) override;
+    void on_crashes(Host &host, uint64_t seq) override { pool_.send_crashes(host, seq); }
+    void on_reset(Host &host, uint64_t seq, const std::string &module) override { pool_.reset(host, seq, module); }
     void on_host_gone(Host &host, const std::string &why) override;
 
     void look_for_counts();

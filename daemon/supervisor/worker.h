@@ -53,6 +53,9 @@ class Worker : private PeerHandler {
     uint64_t uses() const { return uses_; }
     ContextId context() const { return context_; }
     std::string log_tail() const { return process_.log_tail(); }
+    uint64_t started_ms() const { return spawned_ms_; }
+    // What it left in its crash area.
+    std::string crash_area() const { return process_.crash_area(); }
     // Why the supervisor killed it; empty when it did not.
     const std::string &kill_reason() const { return kill_reason_; }
 

@@ -8,8 +8,8 @@
 namespace berth {
 namespace {
 
-constexpr std::string_view kDaemonsOwn[] = {"NOTIFY_SOCKET",  "LISTEN_FDS",    "LISTEN_PID",
-                                            "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"};
+constexpr std::string_view kDaemonsOwn[] = {"NOTIFY_SOCKET",  "LISTEN_FDS",    "LISTEN_PID",     "LISTEN_FDNAMES",
+                                            "WATCHDOG_USEC",  "WATCHDOG_PID",  "STATE_DIRECTORY"};
 
 bool is_daemons_own(std::string_view variable) {
     return std::find(std::begin(kDaemonsOwn), std::end(kDaemonsOwn), variable) != std::end(kDaemonsOwn);

@@ -1,5 +1,6 @@
 #include "supervisor/worker_process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -8,6 +9,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "crash_area.h"
+#include "shm/memfd.h"
 #include "supervisor/process_setup.h"
 
 namespace berth {
@@ -58,7 +61,12 @@ Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control)
     std::array<UniqueFd, 2> write_ends;
     if (auto opened = open_outputs(write_ends); !opened)
         return opened;
-    auto started = start(options, {-1, write_ends[0].get(), write_ends[1].get(), control.get()});
+    auto area = Memfd::create("berth-crash", sizeof(berth_crash_area));
+    if (!area)
+        return area.error();
+    crash_area_ = area->release();
+    auto started =
+        start(options, {-1, write_ends[0].get(), write_ends[1].get(), control.get(), crash_area_.get()});
     if (!started)
         return started;
     for (auto &output : outputs_)
@@ -67,12 +75,12 @@ Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control)
     return true;
 }
 
-Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<int, 4> &stdio) {
+Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<int, 5> &stdio) {
     std::vector<std::string> args = options.args;
     args.insert(args.begin(), options.program);
     auto argv = pointers(args);
     auto env = pointers(options.env);
-    uv_stdio_container_t containers[4];
+    uv_stdio_container_t containers[5];
     for (size_t i = 0; i < stdio.size(); i++) {
         containers[i].flags = stdio[i] < 0 ? UV_IGNORE : UV_INHERIT_FD;
         containers[i].data.fd = stdio[i];
@@ -144,6 +152,13 @@ void WorkerProcess::end_chapter() {
     for (auto &output : outputs_)
         read(output, kReadPerTurn);
     tail_ = {};
+}
+
+std::string WorkerProcess::crash_area() const {
+    std::string bytes(sizeof(berth_crash_area), 0);
+    ssize_t got = ::pread(crash_area_.get(), bytes.data(), bytes.size(), 0);
+    bytes.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    return bytes;
 }
 
 void WorkerProcess::exited(const ProcessEnd &end) {

@@ -44,7 +44,7 @@ class WorkerProcess {
     WorkerProcess(const WorkerProcess &) = delete;
     WorkerProcess &operator=(const WorkerProcess &) = delete;
 
-    // The worker gets `control` as descriptor 3. An error names the system's reason.
+    // The worker gets `control` as descriptor 3, and its crash area as descriptor 4. An error names the system's reason.
     Result<bool> spawn(const SpawnOptions &options, UniqueFd control);
     void kill();
 
@@ -53,6 +53,8 @@ class WorkerProcess {
     std::string log_tail() const { return tail_.text(); }
     // Reads what it has written until now, and forgets the tail.
     void end_chapter();
+    // A copy of its crash area (proto/crash_area.h); empty when that cannot be read.
+    std::string crash_area() const;
 
   private:
     struct Output {
@@ -62,7 +64,7 @@ class WorkerProcess {
     };
 
     Result<bool> open_outputs(std::array<UniqueFd, 2> &write_ends);
-    Result<bool> start(const SpawnOptions &options, const std::array<int, 4> &stdio);
+    Result<bool> start(const SpawnOptions &options, const std::array<int, 5> &stdio);
     void read(Output &output, size_t most);
     void give(const std::vector<std::string> &lines);
     void exited(const ProcessEnd &end);
@@ -72,6 +74,7 @@ class WorkerProcess {
     UvBox<uv_process_t> *box_ = nullptr;
     pid_t pid_ = 0;
     UniqueFd pidfd_;
+    UniqueFd crash_area_;
     std::array<Output, 2> outputs_;
     LogTail tail_;
 };

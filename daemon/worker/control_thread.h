@@ -9,11 +9,12 @@
 #include <optional>
 
 #include "control/channel.h"
+#include "crash_area.h"
 #include "worker/library_thread.h"
 
 namespace berth {
 
-constexpr int kExitWedged = 70; // the library did not end within its bounds
+constexpr int kExitWedged = BERTH_EXIT_WEDGED; // the library did not end within its bounds
 
 class ControlThread {
   public:

@@ -5,6 +5,7 @@
 
 #include "futex.h"
 #include "status.h"
+#include "worker/doing.h"
 
 namespace berth {
 namespace {
@@ -155,6 +156,7 @@ void LibraryThread::create(const berth_frame_header &header, const uint8_t *payl
     int rc = 0;
     if (module_.abi().create) {
         std::lock_guard lock(module_lock_);
+        Doing doing(BERTH_DOING_CREATE, 0, 0, header.size);
         rc = module_.abi().create(private_copy(payload, header.size), header.size, &instance_, why, sizeof why);
     }
     berth_ring_advance(&ring_);
@@ -208,7 +210,10 @@ void LibraryThread::handle(const berth_frame_header &header, uint32_t method, co
     if (copied)
         berth_ring_advance(&ring_);
     turn();
-    module_.abi().handle(context_free ? nullptr : instance_, method, header.id, data, header.size);
+    {
+        Doing doing(BERTH_DOING_REQUEST, method, header.id, header.size);
+        module_.abi().handle(context_free ? nullptr : instance_, method, header.id, data, header.size);
+    }
     turn();
     if (!copied)
         berth_ring_advance(&ring_);
@@ -265,8 +270,10 @@ void LibraryThread::tear_down() {
         std::lock_guard lock(module_lock_);
         was_created = created_;
         created_ = false;
-        if (was_created && module_.abi().destroy)
+        if (was_created && module_.abi().destroy) {
+            Doing doing(BERTH_DOING_DESTROY);
             module_.abi().destroy(instance_);
+        }
         instance_ = nullptr;
     }
     answers_.closed(end_.outcome, end_.cut_off);

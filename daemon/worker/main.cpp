@@ -7,7 +7,9 @@
 #include <sys/eventfd.h>
 #include <thread>
 
+#include "crash_area.h"
 #include "worker/control_thread.h"
+#include "worker/crash_handler.h"
 
 namespace {
 
@@ -57,7 +59,10 @@ void start_control_thread(berth::ControlThread &control) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread([&control] { control.run(); }).detach();
+    std::thread([&control] {
+        berth::prepare_thread_for_crash();
+        control.run();
+    }).detach();
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -74,6 +79,7 @@ int main(int argc, char **argv) {
     std::signal(SIGPIPE, SIG_IGN);
     std::setvbuf(stdout, nullptr, _IOLBF, 0); // a pipe, read line by line
     berth::Channel channel{berth::UniqueFd(kControlFd)};
+    berth::install_crash_handler(BERTH_CRASH_FD); // a worker without one serves as well
     auto module = berth::Module::load(arguments.library, &worker_abi);
     if (!module) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));

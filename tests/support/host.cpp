@@ -54,6 +54,18 @@ Answer Host::status() const {
     return taken(reply);
 }
 
+Answer Host::crashes() const {
+    berth_reply reply;
+    berth_crashes(client_, &reply);
+    return taken(reply);
+}
+
+Answer Host::reset(const std::string &module) const {
+    berth_reply reply;
+    berth_reset(client_, module.c_str(), &reply);
+    return taken(reply);
+}
+
 std::vector<pid_t> Host::workers() const {
     std::vector<pid_t> pids;
     std::string status = this->status().bytes;

@@ -32,6 +32,8 @@ class Host {
 
     berth_client handle() const { return client_; }
     Answer status() const;
+    Answer crashes() const;
+    Answer reset(const std::string &module) const;
     std::vector<pid_t> workers() const; // pids, by the status
     pid_t supervisor() const;
     void forget() { client_.bits = 0; } // the test has disconnected itself

@@ -77,7 +77,8 @@ enum berth_ret {
     BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it */
     BERTH_RET_NO_MODULE = 16,        /* no manifest of that name; the text lists those there are */
     BERTH_RET_CANCELLED = 17,        /* by berth_cancel */
-    BERTH_RET_EXHAUSTED = 18,        /* max_contexts reached; or no memory, descriptors or threads left in the host */
+    BERTH_RET_EXHAUSTED = 18,        /* max_contexts reached; the module is in quarantine, as its workers kept crashing; or
+                                        no memory, descriptors or threads left in the host */
     BERTH_RET_INVALID_ARGUMENT = 19  /* NULL, a wrong size, an unknown method, id or flag */
 };
 /* The payload of WORKER_DIED is a CBOR map of text keys:
@@ -127,7 +128,7 @@ struct berth_open_options {
                                     further ones are refused in the same way. When the restart fails the context is
                                     lost, with what failed it. Closing works as ever. */
 
-/* An answer, filled by berth_call, berth_call_static, berth_open and berth_status whatever they return; give it back
+/* An answer, filled by every function here that takes one, whatever it returns; give it back
  * with berth_reply_free before it is used again. What it held before is not looked at. Small answers stand in the
  * struct itself: a copy's `data` still points into the first. */
 struct berth_reply {
@@ -295,12 +296,33 @@ int berth_poll_fd(berth_context context);
 /* --- the rest --------------------------------------------------------------------------------------------------- */
 
 /* What the supervisor knows, as one CBOR map: {"daemon": {pid, version, uptime_ms, socket, private, rss_bytes},
- * "modules": [{name, library, description, file, methods, spares, max_contexts, recycle, contexts, workers, ? version,
- * ? error}], "workers": [{pid, module, state, since_ms, uses, rss_bytes, uid}], "contexts": [{id, module, worker_pid,
+ * "modules": [{name, library, description, file, methods, spares, max_contexts, recycle, contexts, workers, crashes: in a
+ * row, quarantined: [uids], held_back_ms: until the next worker may be started, ? version, ? error}], "workers": [{pid, module, state, since_ms, uses, rss_bytes, uid}], "contexts": [{id, module, worker_pid,
  * host_pid, state, since_ms, in_flight}]}. in_flight is null: only host and worker know it. A module whose manifest is
  * broken has name, file and error. New keys may be added. Not bound to this host's own contexts.
  * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);
+
+/* The last crashes, oldest first, as one CBOR array of maps: workers that ended without being asked to, or by force. The
+ * supervisor keeps some (16 of a module and user, 64 in all) until it ends, and tells a host those of its own user, root
+ * all of them. {"module", "version", "pid", "uid", "uses": contexts it had served, the last included, "context": uint or
+ * null, "host_pid": uint or null, "state": of the worker, "uptime_ms", "time_ms": since 1970, "signal" or "status", "log":
+ * [the last lines it wrote], "doing": "create" | "request" | "destroy" | null, "request": {"method", "id", "size"} that
+ * its library thread ran, or null, ? "killed": why the supervisor killed it}. Where the worker's own signal handler ran
+ * there are also "fault": {"signal", "code": si_code, "address", "thread": its id, "thread_name"}, "registers": [{"name",
+ * "value"}], "backtrace": [{"address", ? "module": a path, ? "offset" in it, ? "symbol", ? "symbol_offset"}] from the
+ * inside out, "maps": [lines of /proc/PID/maps], "backtrace_cut" and "maps_cut": true when there was more, "complete":
+ * false when the handler itself ran into trouble. New keys may be added. Payloads are not in it, save what a register
+ * held or the library printed.
+ * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+int berth_crashes(berth_client client, struct berth_reply *reply);
+
+/* Has the supervisor forget that workers of a module crashed: the wait before the next worker is over, and so is a
+ * quarantine, in which opens are EXHAUSTED. It does so for the workers of this user; for those of all users when called
+ * by root or the user that the supervisor runs as. `reply` may be NULL; on success its payload is CBOR null.
+ * Returns reply->ret: OK (also when there was nothing to forget); NO_MODULE; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL;
+ * ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+int berth_reset(berth_client client, const char *module, struct berth_reply *reply);
 
 /* The code's name without its prefix, "WORKER_DIED"; "UNKNOWN" for what is none. Static text. */
 const char *berth_ret_name(int ret);

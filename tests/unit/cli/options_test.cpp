@@ -64,6 +64,14 @@ TEST_CASE("how to connect is said to every subcommand") {
     CHECK(std::get<BenchOptions>(parse({"bench", "--modules", "/d"})).connect.module_dir == "/d");
 }
 
+TEST_CASE("crashes takes its flag, and reset a module") {
+    CHECK(std::get<CrashesOptions>(parse({"crashes", "--json", "--socket", "/s"})).json);
+    CHECK(std::get<CrashesOptions>(parse({"crashes", "--socket", "/s"})).connect.socket == "/s");
+    CHECK(std::get<ResetOptions>(parse({"reset", "echo"})).module == "echo");
+    CHECK(refused({"reset"}) == kExitUsage);
+    CHECK(refused({"crashes", "echo"}) == kExitUsage);
+}
+
 TEST_CASE("modules is status with less") {
     CHECK(std::get<StatusOptions>(parse({"modules", "--json"})).modules_only);
     CHECK(!std::get<StatusOptions>(parse({"status"})).modules_only);

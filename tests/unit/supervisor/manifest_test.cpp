@@ -25,6 +25,9 @@ TEST_CASE("a manifest with the library alone has the defaults and the file's nam
     CHECK(manifest->drain_timeout_ms == 1500);
     CHECK(manifest->teardown_timeout_ms == 10000);
     CHECK(manifest->max_uses == 0);
+    CHECK(manifest->quarantine_after == 5);
+    CHECK(manifest->quarantine_window_ms == 60'000);
+    CHECK(manifest->quarantine_ms == 600'000);
     CHECK(manifest->recycle == RecyclePolicy::Context);
     CHECK(manifest->env.empty());
 }
@@ -40,6 +43,9 @@ drain_timeout_ms = 1
 teardown_timeout_ms = 2
 max_uses = 4
 recycle = "process"
+quarantine_after = 8
+quarantine_window_ms = 6
+quarantine_ms = 7
 [env]
 LANG = "C"
 EMPTY = ""
@@ -55,6 +61,9 @@ EMPTY = ""
     CHECK(manifest->drain_timeout_ms == 1);
     CHECK(manifest->teardown_timeout_ms == 2);
     CHECK(manifest->max_uses == 4);
+    CHECK(manifest->quarantine_after == 8);
+    CHECK(manifest->quarantine_window_ms == 6);
+    CHECK(manifest->quarantine_ms == 7);
     CHECK(manifest->recycle == RecyclePolicy::Process);
     CHECK(manifest->env == std::map<std::string, std::string>{{"LANG", "C"}, {"EMPTY", ""}});
 }
