@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define BERTH_CONTROL_VERSION_MIN 1u
-#define BERTH_CONTROL_VERSION_MAX 1u
+#define BERTH_CONTROL_VERSION_MAX 2u
 #define BERTH_CONTROL_MAX_PACKET 65536u /* larger bodies (status, crashes) travel as a sealed memfd */
 #define BERTH_CONTROL_MAX_FDS 4u
 #define BERTH_TOKEN_SIZE 16u
@@ -46,7 +46,11 @@ enum berth_control_type {
     BERTH_MSG_CRASHES_REPLY = 22, /* supervisor → host; fd: memfd with one CBOR array */
     BERTH_MSG_RESET = 23,        /* host → supervisor: forget a module's crashes, and its quarantine */
     BERTH_MSG_RESET_DONE = 24,   /* supervisor → host */
-    BERTH_MSG_TYPE_COUNT = 25
+    BERTH_MSG_REJOIN = 25,       /* host → supervisor, version 2: a context that an earlier supervisor opened */
+    BERTH_MSG_REJOINED = 26,     /* supervisor → host */
+    BERTH_MSG_REJOIN_WORKER = 27, /* worker → supervisor, first on a new connection; fd: its host's pidfd */
+    BERTH_MSG_ADOPTED = 28,      /* supervisor → worker; fd: a pipe for what it logs */
+    BERTH_MSG_TYPE_COUNT = 29
 };
 
 enum berth_control_key {
@@ -81,7 +85,9 @@ enum berth_control_key {
     BERTH_KEY_MAX_EVENTS = 28,  /* uint: events queued for the host */
     BERTH_KEY_MAX_EVENT_BYTES = 29, /* uint: their bytes */
     BERTH_KEY_STICKY = 30,      /* uint: 1 when an event overflow is for good */
-    BERTH_KEY_COUNT = 31
+    BERTH_KEY_PHASE = 31,       /* uint: 0 the context serves, 1 it is being closed */
+    BERTH_KEY_ATTEMPT = 32,     /* uint: which asking for a worker this is; the segment's lease_claim has the same */
+    BERTH_KEY_COUNT = 33
 };
 
 enum berth_control_kind { BERTH_FIELD_ABSENT = 0, BERTH_FIELD_UINT = 1, BERTH_FIELD_BYTES = 2, BERTH_FIELD_TEXT = 3 };

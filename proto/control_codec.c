@@ -13,7 +13,7 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_HELLO] = {"hello", KEY(VERSION_MIN) | KEY(VERSION_MAX), KEY(NAME), 0},
     [BERTH_MSG_WELCOME] = {"welcome", KEY(VERSION) | KEY(NAME) | KEY(PID), 0, 0},
     [BERTH_MSG_REFUSED] = {"refused", KEY(SEQ) | KEY(RET) | KEY(TEXT), 0, 0},
-    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE), KEY(TIMEOUT_MS), 3},
+    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE), KEY(TIMEOUT_MS) | KEY(ATTEMPT), 3},
     [BERTH_MSG_OPENED] = {"opened",
                           KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(METHODS) |
                               KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
@@ -26,7 +26,7 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_READY] = {"ready", KEY(PID) | KEY(METHODS) | KEY(METHOD_NAMES) | KEY(MODULE_VERSION), 0, 0},
     [BERTH_MSG_LOAD_FAILED] = {"load_failed", KEY(TEXT), 0, 0},
     [BERTH_MSG_LEASE] = {"lease", KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
-                         KEY(GATED) | KEY(MAX_EVENTS) | KEY(MAX_EVENT_BYTES) | KEY(STICKY), 4},
+                         KEY(GATED) | KEY(MAX_EVENTS) | KEY(MAX_EVENT_BYTES) | KEY(STICKY) | KEY(ATTEMPT), 4},
     [BERTH_MSG_RECYCLED] = {"recycled", KEY(CONTEXT) | KEY(OUTCOME) | KEY(CUT_OFF), 0, 0},
     [BERTH_MSG_RETIRE] = {"retire", 0, 0, 0},
     [BERTH_MSG_HOST_BROKE] = {"host_broke", KEY(CONTEXT) | KEY(TEXT), 0, 0},
@@ -39,6 +39,13 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_CRASHES_REPLY] = {"crashes_reply", KEY(SEQ), 0, 1},
     [BERTH_MSG_RESET] = {"reset", KEY(SEQ) | KEY(MODULE), 0, 0},
     [BERTH_MSG_RESET_DONE] = {"reset_done", KEY(SEQ), 0, 0},
+    [BERTH_MSG_REJOIN] = {"rejoin", KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN), 0, 0},
+    [BERTH_MSG_REJOINED] = {"rejoined", KEY(SEQ) | KEY(CONTEXT), 0, 0},
+    [BERTH_MSG_REJOIN_WORKER] = {"rejoin_worker",
+                                 KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(MODULE) |
+                                     KEY(MODULE_VERSION) | KEY(METHODS) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS) | KEY(PHASE),
+                                 0, 1},
+    [BERTH_MSG_ADOPTED] = {"adopted", KEY(CONTEXT), 0, 1},
 };
 
 const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
@@ -73,6 +80,8 @@ const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
     [BERTH_KEY_MAX_EVENTS] = BERTH_FIELD_UINT,
     [BERTH_KEY_MAX_EVENT_BYTES] = BERTH_FIELD_UINT,
     [BERTH_KEY_STICKY] = BERTH_FIELD_UINT,
+    [BERTH_KEY_PHASE] = BERTH_FIELD_UINT,
+    [BERTH_KEY_ATTEMPT] = BERTH_FIELD_UINT,
 };
 
 void berth_control_init(struct berth_control_message *message, uint32_t type) {

@@ -19,7 +19,7 @@
 
 #define BERTH_SEGMENT_MAGIC 0x48545242u /* "BRTH" */
 #define BERTH_SEGMENT_MAJOR 1u          /* a different major is refused */
-#define BERTH_SEGMENT_MINOR 0u          /* minors only give meaning to reserved words */
+#define BERTH_SEGMENT_MINOR 1u          /* minors only give meaning to reserved words */
 
 #define BERTH_SEGMENT_HEADER_SIZE 4096u
 #define BERTH_FRAME_ALIGN 64u
@@ -119,7 +119,8 @@ struct berth_segment_header {
 
     uint32_t reserved3[16];
     uint64_t requests_submitted; /* host: requests sent, ever; for the status only */
-    uint32_t reserved6[382];
+    uint32_t lease_claim; /* attempt << 1, and 1 once a worker took the lease; both sides, by compare-and-swap */
+    uint32_t reserved6[381];
     struct berth_ring_control control[BERTH_RING_COUNT];
     uint32_t reserved4[64];
     uint32_t reserved5[64];
@@ -132,6 +133,7 @@ BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_dropped) == 320, "
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, events_stuck) == 328, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, handler_turns) == 384, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, requests_submitted) == 512, "segment header");
+BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, lease_claim) == 520, "segment header");
 BERTH_ABI_ASSERT(offsetof(struct berth_segment_header, control) % 128 == 0, "segment header");
 BERTH_ABI_ASSERT(sizeof(struct berth_segment_header) <= BERTH_SEGMENT_HEADER_SIZE, "segment header");
 

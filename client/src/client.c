@@ -35,6 +35,7 @@ static void client_free(struct client *client) {
     raw_close(client->epoll);
     raw_close(client->wake);
     raw_close(client->supervisor_pidfd);
+    reattach_free(client);
     free(client);
     if (handle)
         handle_free_slot(&berth_clients, handle);
@@ -52,48 +53,75 @@ int client_send(struct client *client, const struct berth_control_message *messa
     return rc;
 }
 
+int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
+                   const int *fds, uint32_t count) {
+    pthread_mutex_lock(&client->send_lock);
+    int rc = client->connection == connection
+                 ? control_socket_send(client->socket, message, fds, count, SEND_TIMEOUT_MS)
+                 : -ESTALE;
+    pthread_mutex_unlock(&client->send_lock);
+    return rc;
+}
+
+void client_send_closing(struct client *client, uint64_t connection, uint64_t context, uint32_t timeout_ms) {
+    struct berth_control_message message;
+    berth_control_init(&message, BERTH_MSG_CLOSING);
+    berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context);
+    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, timeout_ms);
+    client_send_on(client, connection, &message, NULL, 0);
+}
+
+void client_hello(struct berth_control_message *hello) {
+    static const char name[] = "libberth " BERTH_VERSION;
+    berth_control_init(hello, BERTH_MSG_HELLO);
+    berth_control_set_uint(hello, BERTH_KEY_VERSION_MIN, BERTH_CONTROL_VERSION_MIN);
+    berth_control_set_uint(hello, BERTH_KEY_VERSION_MAX, BERTH_CONTROL_VERSION_MAX);
+    berth_control_set_text(hello, BERTH_KEY_NAME, name, sizeof name - 1);
+}
+
 void client_kick(struct client *client) { raw_signal(client->wake); }
 
 /* --- finding a supervisor ---------------------------------------------------------------------------------------- */
 
-static int connect_service(const struct berth_options *options) {
-    char path[PATH_MAX];
+/* `used` (PATH_MAX bytes) gets the path that was tried last. */
+static int connect_service(const struct berth_options *options, char *used) {
     const char *named = options->socket_path;
     if (!named)
         named = secure_getenv("BERTH_SOCKET");
-    if (named && *named)
+    if (named && *named) {
+        snprintf(used, PATH_MAX, "%s", named);
         return control_socket_connect(named);
+    }
     const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
     int fd = -ENOENT;
-    if (runtime && snprintf(path, sizeof path, "%s/berth/berthd.sock", runtime) < (int)sizeof path)
-        fd = control_socket_connect(path);
-    return fd >= 0 ? fd : control_socket_connect("/run/berth/berthd.sock");
+    if (runtime && snprintf(used, PATH_MAX, "%s/berth/berthd.sock", runtime) < PATH_MAX)
+        fd = control_socket_connect(used);
+    if (fd >= 0)
+        return fd;
+    snprintf(used, PATH_MAX, "/run/berth/berthd.sock");
+    return control_socket_connect(used);
 }
 
-static int find_supervisor(const struct berth_options *options, int *is_private) {
+/* *used is empty when the supervisor is a private one. */
+static int find_supervisor(const struct berth_options *options, char *used) {
     char why[256];
     int fd = -ENOENT;
-    *is_private = 0;
     if (!(options->flags & BERTH_PRIVATE))
-        fd = connect_service(options);
+        fd = connect_service(options, used);
     if (fd >= 0 || (options->flags & BERTH_NO_PRIVATE))
         return fd;
-    *is_private = 1;
+    used[0] = 0;
     return private_supervisor_start(options->module_dir, why, sizeof why);
 }
 
 static int ret_of(int rc) { return rc == -EACCES || rc == -EPERM ? BERTH_RET_DENIED : BERTH_RET_UNAVAILABLE; }
 
 static int shake_hands(int socket, uint32_t *supervisor_pid) {
-    static const char name[] = "libberth " BERTH_VERSION;
     struct berth_control_message hello;
     struct control_packet *packet = malloc(sizeof *packet);
     if (!packet)
         return BERTH_RET_EXHAUSTED;
-    berth_control_init(&hello, BERTH_MSG_HELLO);
-    berth_control_set_uint(&hello, BERTH_KEY_VERSION_MIN, BERTH_CONTROL_VERSION_MIN);
-    berth_control_set_uint(&hello, BERTH_KEY_VERSION_MAX, BERTH_CONTROL_VERSION_MAX);
-    berth_control_set_text(&hello, BERTH_KEY_NAME, name, sizeof name - 1);
+    client_hello(&hello);
     int ret = BERTH_RET_UNAVAILABLE;
     if (control_socket_send(socket, &hello, NULL, 0, SEND_TIMEOUT_MS) == 0) {
         int rc = control_socket_receive(socket, packet, HELLO_TIMEOUT_MS);
@@ -128,7 +156,8 @@ static int start_control_thread(struct client *client) {
     return rc;
 }
 
-static struct client *client_new(int socket, uint32_t private_pid) {
+static struct client *client_new(int socket, const char *path, uint32_t pid) {
+    uint32_t private_pid = *path ? 0 : pid;
     struct client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
@@ -143,7 +172,9 @@ static struct client *client_new(int socket, uint32_t private_pid) {
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&client->changed, &monotonic);
-    if (client->epoll >= 0 && client->wake >= 0 && watch(client, client->socket, 0) == 0 &&
+    client->connection = 1;
+    if (reattach_init(client, *path ? path : NULL, socket) == 0 && client->epoll >= 0 && client->wake >= 0 &&
+        watch(client, client->socket, 0) == 0 &&
         watch(client, client->wake, 1) == 0) {
         client->handle = handle_new(&berth_clients, client);
         if (client->handle && start_control_thread(client) == 0)
@@ -158,7 +189,8 @@ static struct client *client_new(int socket, uint32_t private_pid) {
 
 int berth_connect(const struct berth_options *given, berth_client *out) {
     struct berth_options options = {.size = sizeof options};
-    int is_private, saved = errno;
+    char path[PATH_MAX] = "";
+    int saved = errno;
     uint32_t pid = 0;
     if (!out || (given && given->size != sizeof *given) ||
         (given && (given->flags & ~(BERTH_PRIVATE | BERTH_NO_PRIVATE))))
@@ -170,9 +202,9 @@ int berth_connect(const struct berth_options *given, berth_client *out) {
         return BERTH_RET_FORKED;
     if (fork_guard_init() != 0)
         return BERTH_RET_EXHAUSTED;
-    int socket = find_supervisor(&options, &is_private);
+    int socket = find_supervisor(&options, path);
     int ret = socket < 0 ? ret_of(socket) : shake_hands(socket, &pid);
-    struct client *client = ret == BERTH_RET_OK ? client_new(socket, is_private ? pid : 0) : NULL;
+    struct client *client = ret == BERTH_RET_OK ? client_new(socket, path, pid) : NULL;
     if (client)
         out->bits = client->handle;
     else if (socket >= 0)

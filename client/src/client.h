@@ -8,6 +8,7 @@
 #include "control_socket.h"
 #include "handle_table.h"
 #include "parker.h"
+#include "reattach.h"
 
 struct context;
 
@@ -39,6 +40,8 @@ struct client {
     struct control_waiter *waiters;
     uint64_t next_seq;
     uint32_t disconnected; /* the supervisor is gone */
+    uint64_t connection;   /* counts the supervisors that this client has had; changes under send_lock and lock */
+    struct reattach reattach;
     uint32_t stopping;
 };
 
@@ -49,6 +52,12 @@ void client_release(struct client *client);
 
 /* Sends one message; bounded. 0 or a negative errno. */
 int client_send(struct client *client, const struct berth_control_message *message, const int *fds, uint32_t count);
+
+/* The same, if the connection is still that one; else -ESTALE. */
+int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
+                   const int *fds, uint32_t count);
+void client_send_closing(struct client *client, uint64_t connection, uint64_t context, uint32_t timeout_ms);
+void client_hello(struct berth_control_message *message);
 
 /* Makes the control thread look at the contexts' due times. */
 void client_kick(struct client *client);

@@ -44,11 +44,20 @@ void context_settled(struct context *context) {
 }
 
 void context_send_closing(struct context *context) {
-    struct berth_control_message message;
-    berth_control_init(&message, BERTH_MSG_CLOSING);
-    berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context->id);
-    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, 2 * context->drain_ms + context->teardown_ms);
-    client_send(context->client, &message, NULL, 0);
+    pthread_mutex_lock(&context->submit_lock);
+    uint64_t id = context->id, connection = context->known_on;
+    int said = context->closing_said_on == connection;
+    context->closing_said_on = connection;
+    uint32_t ms = 2 * context->drain_ms + context->teardown_ms;
+    pthread_mutex_unlock(&context->submit_lock);
+    if (!said) /* who closes and who opens can both come by */
+        client_send_closing(context->client, connection, id, ms);
+}
+
+void context_leave_worker(struct context *context) {
+    context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
+    if (context_is_opened(context))
+        context_send_closing(context);
 }
 
 int context_begin_close(struct context *context, berth_callback done, void *user_data) {

@@ -46,6 +46,7 @@ static void context_free(struct context *context) {
     raw_close(context->doorbell);
     raw_close(context->poll_fd);
     raw_close(context->worker_pidfd);
+    raw_close(context->segment_fd);
     free_completions(context->reaped);
     free_completions(context->for_reap.first);
     free_completions(context->for_events.first);
@@ -109,6 +110,7 @@ struct context *context_new(struct client *client, const struct berth_open_optio
     memset(context, 0, sizeof *context);
     context->client = client;
     context->worker_pidfd = -1;
+    context->segment_fd = -1;
     context->drain_ms = BERTH_DRAIN_TIMEOUT_MS;
     context->teardown_ms = BERTH_TEARDOWN_TIMEOUT_MS;
     context->stale_warn_ms = options && options->stale_warn_ms ? options->stale_warn_ms : BERTH_STALE_WARN_MS;
@@ -148,7 +150,7 @@ void context_fail(struct context *context, uint32_t ret, const void *data, size_
         memcpy(context->fail_data, data, len);
     context->fail_len = context->fail_data ? len : 0;
     __atomic_store_n(&context->fail_ret, ret, __ATOMIC_RELEASE);
-    if (context->state == CONTEXT_ACTIVE && ret == BERTH_RET_WORKER_DIED && context->module)
+    if (context->state == CONTEXT_ACTIVE && ret == BERTH_RET_WORKER_DIED && context->config)
         __atomic_store_n(&context->restart_pending, 1, __ATOMIC_SEQ_CST);
     context_move(context, CONTEXT_ENDED);
     __atomic_store_n(&context->failed, 1, __ATOMIC_SEQ_CST);

@@ -131,7 +131,20 @@ struct context {
 
     /* Set by the control thread, under client->lock. */
     struct context *next;
-    uint64_t open_seq;
+    uint64_t open_seq; /* of the last open or rejoin */
+    uint64_t asked_on; /* the connection on which a worker was asked for; under client->lock */
+    uint64_t known_on; /* the connection whose supervisor knows it, by `id` */
+    uint64_t closing_said_on; /* the connection on which `closing` was sent; under submit_lock */
+    char *module;
+    uint32_t open_timeout_ms;
+    int segment_fd;    /* until opened: for asking again */
+    uint32_t attempt;  /* how often an open was withdrawn from a supervisor that died */
+    uint64_t supervisor_bound_ns; /* how long the open waits for a supervisor; 0: it does not */
+    uint8_t token[BERTH_TOKEN_SIZE];
+    /* Its claim to a place with the present supervisor. Control thread. */
+    enum { CLAIM_DUE, CLAIM_SENT, CLAIM_OVER } claim;
+    uint32_t claim_tries;
+    uint64_t claim_on, claim_due_ns;
     uint64_t create_id; /* the request that opens */
     uint32_t created;   /* … and it went well, once */
     uint64_t id;     /* the supervisor's; 0 until opened */
@@ -178,17 +191,16 @@ struct context {
     struct liveness liveness;
     uint32_t liveness_wanted; /* somebody listens for not_responding or responding */
 
-    /* What a restart needs (BERTH_RESTART); module NULL: there is none. */
-    char *module;
+    /* What a restart needs (BERTH_RESTART); config NULL: there is none. */
     uint8_t *config;
     size_t config_len;
-    uint32_t open_timeout_ms;
     uint32_t restarts;
     uint32_t restart_pending; /* the worker died, and the control thread is to open anew */
 };
 
 #define REAP_EVENTS_MOST 1024u
 #define DIED_GRACE_NS 50000000u   /* how long the pidfd waits for the supervisor to say more */
+#define SUPERVISOR_WAIT_NS 10000000000u
 #define TRIM_AFTER_NS 1000000000u /* idle time after which a burst's pages are given back */
 #define OPEN_SLACK_MS 500u        /* the supervisor's bound comes first: it knows why no worker was to be had */
 
@@ -205,8 +217,12 @@ struct context *context_acquire(berth_context handle, int *why);
 void context_release(struct context *context);
 /* Ends the handle of a context that is settled, and lets the control thread free it. */
 void context_end(struct context *context);
-/* Tells the supervisor that the lease ends. */
+/* open.c. Asks the supervisor of that connection for a worker. 0 or -errno. */
+int context_ask(struct context *context, uint64_t connection, int segment_fd);
+/* Tells the supervisor that the lease ends, if it knows of it. */
 void context_send_closing(struct context *context);
+/* close.c. Nobody waits for the open any more: a worker that has it, or gets it later, is to end it. */
+void context_leave_worker(struct context *context);
 /* close.c. Starts a close. 0, or the berth_ret that refuses. */
 int context_begin_close(struct context *context, berth_callback done, void *user_data);
 uint32_t context_state(const struct context *context);
@@ -218,12 +234,12 @@ void context_fail_now(struct context *context, uint32_t ret, const void *data, s
 void context_settled(struct context *context);
 
 /* open.c */
-int context_send_open(struct context *context, const char *module, uint32_t timeout_ms, int segment_fd);
+/* Asks for a worker now, or as soon as there is a supervisor. The context has module, segment_fd and open_timeout_ms. */
+void context_ask_for_worker(struct context *context);
 
 /* restart.c */
 /* Copies what a restart needs. 0 or -ENOMEM. */
-int context_keep_for_restart(struct context *context, const char *module, const void *config, size_t config_len,
-                             uint32_t timeout_ms);
+int context_keep_for_restart(struct context *context, const void *config, size_t config_len);
 int context_restart_is_due(const struct context *context);
 void context_restart(struct context *context);
 

@@ -8,7 +8,7 @@
 
 #include "raw_io.h"
 
-int control_socket_connect(const char *path) {
+int control_socket_try(const char *path) {
     struct sockaddr_un address;
     memset(&address, 0, sizeof address);
     address.sun_family = AF_UNIX;
@@ -19,19 +19,24 @@ int control_socket_connect(const char *path) {
     long fd = raw_syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0, 0);
     if (fd < 0)
         return (int)fd;
-    /* EAGAIN: the listener's backlog is full. It is drained as fast as the daemon accepts; wait for it, bounded. */
-    long rc = -EAGAIN;
-    for (int tries = 0; tries < 200 && rc == -EAGAIN; tries++) {
-        rc = raw_syscall(SYS_connect, fd, (long)&address, sizeof address, 0, 0);
-        struct timespec pause = {0, 5000000};
-        if (rc == -EAGAIN)
-            raw_syscall(SYS_nanosleep, (long)&pause, 0, 0, 0, 0);
-    }
+    long rc = raw_syscall(SYS_connect, fd, (long)&address, sizeof address, 0, 0);
     if (rc < 0) {
         raw_close((int)fd);
         return (int)rc;
     }
     return (int)fd;
+}
+
+int control_socket_connect(const char *path) {
+    /* EAGAIN: the listener's backlog is full. It is drained as fast as the daemon accepts; wait for it, bounded. */
+    int fd = -EAGAIN;
+    for (int tries = 0; tries < 200 && fd == -EAGAIN; tries++) {
+        fd = control_socket_try(path);
+        struct timespec pause = {0, 5000000};
+        if (fd == -EAGAIN)
+            raw_syscall(SYS_nanosleep, (long)&pause, 0, 0, 0, 0);
+    }
+    return fd;
 }
 
 static int wait_for(int socket, short events, int timeout_ms) {

@@ -14,6 +14,8 @@ struct control_packet {
 
 /* A connected SEQPACKET socket to `path`, or -errno. */
 int control_socket_connect(const char *path);
+/* The same without waiting for a listener that is behind: -EAGAIN. */
+int control_socket_try(const char *path);
 
 /* Sends; waits at most `timeout_ms` for room. Descriptors stay the caller's. 0 or -errno. */
 int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count,

@@ -14,13 +14,15 @@
 #define TAG_SOCKET 0u
 #define TAG_WAKE 1u
 #define ANSWER_TIMEOUT_NS 10000000000u
+#define RECONNECT_MS 2000u
 #define BODY_MOST ((off_t)64 << 20)
 
 /* The context that `matches`, with a reference. */
 static struct context *find_context(struct client *client, int by_seq, uint64_t key) {
     pthread_mutex_lock(&client->lock);
     struct context *context = client->contexts;
-    while (context && (by_seq ? context->open_seq : context->id) != key)
+    while (context && (by_seq ? context->open_seq != key
+                              : context->id != key || context->known_on != client->connection))
         context = context->next;
     if (context)
         handle_retain(&berth_contexts, context->handle);
@@ -64,10 +66,16 @@ static int take_message(struct client *client, struct control_packet *packet) {
         break;
     case BERTH_MSG_REFUSED:
         context = find_context(client, 1, fields[BERTH_KEY_SEQ].number);
-        if (context)
+        if (context && context->opened)
+            reclaim_refused(client, context, &packet->message);
+        else if (context)
             context_refused(context, &packet->message);
         else
             answer_waiter(client, packet, (int32_t)fields[BERTH_KEY_RET].number);
+        break;
+    case BERTH_MSG_REJOINED:
+        context = find_context(client, 1, fields[BERTH_KEY_SEQ].number);
+        reclaim_granted(client, context, &packet->message);
         break;
     case BERTH_MSG_WORKER_DIED:
         context = find_context(client, 0, fields[BERTH_KEY_CONTEXT].number);
@@ -87,18 +95,23 @@ static int take_message(struct client *client, struct control_packet *packet) {
     return 1;
 }
 
-/* Contexts that have their worker go on without a supervisor; those that wait for one never get it. */
+/* Contexts that have their worker go on without a supervisor; those that wait for one ask the next, if there can be
+ * one. */
 static void supervisor_gone(struct client *client) {
     static const char text[] = "the supervisor is gone";
     __atomic_store_n(&client->disconnected, 1, __ATOMIC_SEQ_CST);
     raw_syscall(SYS_epoll_ctl, client->epoll, EPOLL_CTL_DEL, client->socket, 0, 0);
+    reattach_lost(client);
     for (;;) {
         pthread_mutex_lock(&client->lock);
         struct context *context = client->contexts;
-        while (context && (context->opened || __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE)))
+        while (context &&
+               (context->opened || !context->asked_on || __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE)))
             context = context->next;
-        if (context)
+        if (context) {
+            context->asked_on = 0;
             handle_retain(&berth_contexts, context->handle);
+        }
         for (struct control_waiter *waiter = client->waiters; waiter; waiter = waiter->next) {
             waiter->ret = BERTH_RET_UNAVAILABLE;
             waiter->done = 1;
@@ -107,7 +120,8 @@ static void supervisor_gone(struct client *client) {
         pthread_mutex_unlock(&client->lock);
         if (!context)
             break;
-        context_fail_now(context, BERTH_RET_UNAVAILABLE, text, sizeof text - 1);
+        if (!reclaim_withdraw(context, berth_now_ns()))
+            context_fail_now(context, BERTH_RET_UNAVAILABLE, text, sizeof text - 1);
         context_release(context);
     }
     changed(client);
@@ -138,7 +152,7 @@ static void worker_gone(struct client *client, uint64_t handle) {
     pthread_mutex_unlock(&client->lock);
     if (!context)
         return;
-    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE)) {
+    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE) || context->known_on != client->connection) {
         context_died(context, NULL);
     } else {
         context->died_ns = berth_now_ns();
@@ -209,10 +223,15 @@ void *control_thread_run(void *argument) {
                 read_socket(client, packet);
             else if (events[i].data.u64 == TAG_WAKE)
                 raw_clear(client->wake);
+            else if (events[i].data.u64 == REATTACH_TAG)
+                reattach_readable(client, packet);
             else
                 worker_gone(client, events[i].data.u64);
         }
         due = look_after_contexts(client);
+        uint64_t reattach_due = reattach_tick(client, berth_now_ns());
+        if (reattach_due && (!due || reattach_due < due))
+            due = reattach_due;
     }
     free(packet);
     return NULL;
@@ -253,7 +272,7 @@ static int waiter_done(struct client *client, struct control_waiter *waiter) {
 int control_thread_ask(struct client *client, struct berth_control_message *message, struct berth_reply *reply) {
     struct control_waiter waiter = {.ret = BERTH_RET_TIMEOUT, .fd = -1};
     uint64_t deadline = berth_now_ns() + ANSWER_TIMEOUT_NS;
-    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE))
+    if (!reattach_wait(client, RECONNECT_MS))
         return reply_text(reply, BERTH_RET_UNAVAILABLE, "the supervisor is gone");
     pthread_mutex_lock(&client->lock);
     waiter.seq = ++client->next_seq;

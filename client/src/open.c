@@ -10,11 +10,27 @@
 static void join_client(struct context *context) {
     struct client *client = context->client;
     pthread_mutex_lock(&client->lock);
-    context->open_seq = ++client->next_seq;
     context->next = client->contexts;
     client->contexts = context;
     client->context_count++;
     pthread_mutex_unlock(&client->lock);
+}
+
+/* The connection on which the caller is to ask for a worker; 0: the control thread will, once there is a supervisor. */
+static uint64_t begin_asking(struct context *context) {
+    struct client *client = context->client;
+    uint64_t wait_ns = (uint64_t)context->open_timeout_ms * 1000000u;
+    pthread_mutex_lock(&client->lock);
+    int connected = !__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE);
+    context->open_seq = ++client->next_seq;
+    context->asked_on = connected ? client->connection : 0;
+    uint64_t connection = context->asked_on;
+    if (!connected)
+        __atomic_store_n(&context->supervisor_bound_ns,
+                         berth_now_ns() + (wait_ns < SUPERVISOR_WAIT_NS ? wait_ns : SUPERVISOR_WAIT_NS),
+                         __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&client->lock);
+    return connection;
 }
 
 static uint32_t open_timeout_ms(const struct berth_open_options *options) {
@@ -26,14 +42,17 @@ static uint64_t open_deadline(const struct berth_open_options *options) {
     return berth_now_ns() + ((uint64_t)open_timeout_ms(options) + OPEN_SLACK_MS) * 1000000u;
 }
 
-int context_send_open(struct context *context, const char *module, uint32_t timeout_ms, int segment_fd) {
+int context_ask(struct context *context, uint64_t connection, int segment_fd) {
     struct berth_control_message message;
     int fds[3] = {segment_fd, context->poll_fd, context->doorbell};
     berth_control_init(&message, BERTH_MSG_OPEN);
     berth_control_set_uint(&message, BERTH_KEY_SEQ, context->open_seq);
-    berth_control_set_text(&message, BERTH_KEY_MODULE, module, strlen(module));
-    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, timeout_ms);
-    return client_send(context->client, &message, fds, 3);
+    berth_control_set_text(&message, BERTH_KEY_MODULE, context->module, strlen(context->module));
+    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, context->open_timeout_ms);
+    uint32_t attempt = __atomic_load_n(&context->attempt, __ATOMIC_RELAXED);
+    if (attempt)
+        berth_control_set_uint(&message, BERTH_KEY_ATTEMPT, attempt);
+    return client_send_on(context->client, connection, &message, fds, 3);
 }
 
 static int check_open(const char *module, const void *config, size_t config_len,
@@ -46,44 +65,67 @@ static int check_open(const char *module, const void *config, size_t config_len,
     return config_len > BERTH_MAX_PAYLOAD ? BERTH_RET_TOO_LARGE : 0;
 }
 
+/* A supervisor that has just died is the control thread's to notice; it asks the next one. */
+void context_ask_for_worker(struct context *context) {
+    uint64_t connection = begin_asking(context);
+    if (connection && (context_ask(context, connection, context->segment_fd) == 0 || context->client->reattach.path))
+        return;
+    if (connection || !context->client->reattach.path) {
+        context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
+        return;
+    }
+    reattach_now(context->client);
+    context_arm_tick(context, __atomic_load_n(&context->supervisor_bound_ns, __ATOMIC_SEQ_CST));
+}
+
 /* Makes the context, writes its first frame and asks for a worker. 0 with a reference to *out, or a berth_ret. */
 static int open_begin(struct client *client, const char *module, const void *config, size_t config_len, int create,
                       const struct berth_open_options *options, const struct request *what, struct context **out,
                       struct request **request) {
     int segment_fd;
-    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE) && !client->reattach.path)
         return BERTH_RET_UNAVAILABLE;
     struct context *context = context_new(client, options, &segment_fd);
     if (!context)
         return BERTH_RET_EXHAUSTED;
     handle_retain(&berth_contexts, context->handle);
-    int ret = 0;
-    if (options && (options->flags & BERTH_RESTART) &&
-        context_keep_for_restart(context, module, config, config_len, open_timeout_ms(options)) != 0)
+    context->segment_fd = segment_fd;
+    context->open_timeout_ms = open_timeout_ms(options);
+    context->module = strdup(module);
+    int ret = context->module ? 0 : BERTH_RET_EXHAUSTED;
+    if (ret == 0 && options && (options->flags & BERTH_RESTART) &&
+        context_keep_for_restart(context, config, config_len) != 0)
         ret = BERTH_RET_EXHAUSTED;
     if (ret == 0 && create) {
         ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
         if (ret == 0)
             context->create_id = (*request)->id;
         context->open_bound_ns = open_deadline(options);
-    } else {
+    } else if (ret == 0) {
         context->state = CONTEXT_ACTIVE;
     }
     join_client(context);
-    if (ret == 0 && context_send_open(context, module, open_timeout_ms(options), segment_fd) != 0)
-        context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
-    raw_close(segment_fd);
+    if (ret == 0)
+        context_ask_for_worker(context);
     *out = context;
     return ret;
 }
 
-/* The worker's answer may overtake the supervisor's. */
-static void wait_opened(struct context *context) {
+/* The worker's answer may overtake the supervisor's. 0: that will never come. */
+static int wait_opened(struct context *context) {
     struct client *client = context->client;
     pthread_mutex_lock(&client->lock);
     while (!context_is_opened(context) && !__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
         pthread_cond_wait(&client->changed, &client->lock);
     pthread_mutex_unlock(&client->lock);
+    return context_is_opened(context);
+}
+
+/* A worker had it, and was told to end: the supervisor died before it could say which. */
+static int lost_while_opening(struct context *context, struct berth_reply *reply) {
+    berth_reply_free(reply);
+    context_begin_close(context, NULL, NULL);
+    return reply_text(reply, BERTH_RET_UNAVAILABLE, "the supervisor died while the context was opened");
 }
 
 static int refuse(struct berth_reply *why, int ret, const char *text) {
@@ -133,13 +175,14 @@ int berth_open(berth_client handle, const char *module, const void *config, size
     if (ret == 0) {
         if (!context_wait_request(context, request, deadline_ns)) {
             static const char text[] = "the open was not answered before its deadline";
+            context_leave_worker(context);
             context_fail_now(context, BERTH_RET_TIMEOUT, text, sizeof text - 1);
             context_wait_request(context, request, 0);
         }
         request_free(context, request);
         ret = own.ret;
-        if (ret == BERTH_RET_OK)
-            wait_opened(context);
+        if (ret == BERTH_RET_OK && !wait_opened(context))
+            ret = lost_while_opening(context, &own);
         out->bits = ret == BERTH_RET_OK ? context->handle : 0;
         if (why)
             reply_set(why, ret, own.data, own.len);

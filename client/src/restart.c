@@ -8,16 +8,13 @@
 #include "context.h"
 #include "raw_io.h"
 
-int context_keep_for_restart(struct context *context, const char *module, const void *config, size_t config_len,
-                             uint32_t timeout_ms) {
-    context->module = strdup(module);
+int context_keep_for_restart(struct context *context, const void *config, size_t config_len) {
     context->config = malloc(config_len + 1);
-    if (!context->module || !context->config)
+    if (!context->config)
         return -ENOMEM;
     if (config_len)
         memcpy(context->config, config, config_len);
     context->config_len = config_len;
-    context->open_timeout_ms = timeout_ms;
     return 0;
 }
 
@@ -43,6 +40,8 @@ static void forget_worker(struct context *context) {
     raw_close(context->worker_pidfd);
     context->worker_pidfd = -1;
     context->id = 0;
+    context->known_on = context->closing_said_on = 0;
+    context->attempt = 0;
     context->died_ns = 0;
     context->worker_pid = 0;
     context->poll_armed = context->event_armed = 0;
@@ -80,27 +79,20 @@ static int begin_anew(struct context *context, int segment_fd) {
 }
 
 void context_restart(struct context *context) {
-    struct client *client = context->client;
-    int segment_fd = -1, rc = BERTH_RET_UNAVAILABLE;
+    int segment_fd = -1, ret = BERTH_RET_UNAVAILABLE;
     hold(context);
-    int possible = !__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE) &&
-                   context_fsm_next(context->state, CONTEXT_RESTART) >= 0 &&
-                   segment_make(context->max_in_flight, &segment_fd) == 0;
-    if (possible)
-        rc = begin_anew(context, segment_fd);
+    if (context_fsm_next(context->state, CONTEXT_RESTART) >= 0 && segment_make(context->max_in_flight, &segment_fd) == 0)
+        ret = begin_anew(context, segment_fd);
     __atomic_store_n(&context->restart_pending, 0, __ATOMIC_SEQ_CST);
     let_go(context);
-    if (rc == 0) {
-        context_tell_events_wanted(context);
-        pthread_mutex_lock(&client->lock);
-        context->open_seq = ++client->next_seq;
-        pthread_mutex_unlock(&client->lock);
-        if (context_send_open(context, context->module, context->open_timeout_ms, segment_fd) != 0)
-            context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
-        context_arm_tick(context, context->open_bound_ns);
-        event_thread_wake(context);
-    } else {
+    if (ret != 0) {
+        raw_close(segment_fd);
         reap_signal(context); /* it stays lost, and berth_reap may say so now */
+        return;
     }
-    raw_close(segment_fd);
+    context->segment_fd = segment_fd;
+    context_tell_events_wanted(context);
+    context_ask_for_worker(context);
+    context_arm_tick(context, context->open_bound_ns);
+    event_thread_wake(context);
 }

@@ -16,10 +16,14 @@ void context_opened(struct context *context, struct control_packet *packet) {
     size_t len = fields[BERTH_KEY_METHODS].len;
     pthread_mutex_lock(&context->submit_lock); /* a close may read the bounds at any time */
     context->id = fields[BERTH_KEY_CONTEXT].number;
+    context->known_on = context->client->connection;
     context->worker_pid = (uint32_t)fields[BERTH_KEY_PID].number;
     context->drain_ms = (uint32_t)fields[BERTH_KEY_DRAIN_MS].number;
     context->teardown_ms = (uint32_t)fields[BERTH_KEY_TEARDOWN_MS].number;
     pthread_mutex_unlock(&context->submit_lock);
+    memcpy(context->token, fields[BERTH_KEY_TOKEN].data, sizeof context->token);
+    raw_close(context->segment_fd); /* nobody is asked for a worker again */
+    context->segment_fd = -1;
     context->worker_pidfd = packet->fds[0];
     packet->fd_count = 0;
     uint32_t grace_ms = fields[BERTH_KEY_START_GRACE_MS].kind ? (uint32_t)fields[BERTH_KEY_START_GRACE_MS].number

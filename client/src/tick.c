@@ -138,10 +138,13 @@ uint64_t context_tick(struct context *context, uint64_t now) {
         return 0;
     }
     next = sooner(next, close_bound);
+    next = sooner(next, reclaim_bound(context, now));
     if (context->open_bound_ns && context_state(context) == CONTEXT_OPENING) {
         static const char text[] = "the open was not answered before its deadline";
-        if (now >= context->open_bound_ns)
+        if (now >= context->open_bound_ns) {
+            context_leave_worker(context);
             context_fail_now(context, BERTH_RET_TIMEOUT, text, sizeof text - 1);
+        }
         next = sooner(next, context->open_bound_ns);
     }
     if (context->died_ns && now >= context->died_ns + DIED_GRACE_NS)

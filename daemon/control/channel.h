@@ -12,6 +12,7 @@ class Channel {
   public:
     explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
     int fd() const { return socket_.get(); }
+    UniqueFd release() { return std::move(socket_); }
 
     // Sends without waiting. An error of ret BERTH_RET_BUSY: the peer does not read and the socket is full.
     Result<bool> send(const Message &message);

@@ -68,4 +68,10 @@ Result<Segment> Segment::attach(UniqueFd fd) {
     return segment;
 }
 
+bool Segment::claim(uint32_t attempt) const {
+    uint32_t free = attempt << 1;
+    return __atomic_compare_exchange_n(&header()->lease_claim, &free, free | 1, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
 } // namespace berth

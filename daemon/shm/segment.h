@@ -21,6 +21,10 @@ class Segment {
     uint64_t capacity(berth_ring_name ring) const { return rings_[ring].capacity; }
     berth_segment_header *header() const { return reinterpret_cast<berth_segment_header *>(base()); }
 
+    // Takes the lease for this attempt of the host's to open. False: the host has withdrawn it, and the segment is
+    // another worker's.
+    bool claim(uint32_t attempt) const;
+
   private:
     explicit Segment(boost::interprocess::mapped_region region) : region_(std::move(region)) {}
     uint8_t *base() const { return static_cast<uint8_t *>(region_.get_address()); }

@@ -54,6 +54,13 @@ void Host::on_gone(const std::string &why) {
     owner_.on_host_gone(*this, why);
 }
 
+Host::Connection Host::hand_over() {
+    gone_ = true;
+    death_.reset();
+    UniqueFd socket = peer_.release();
+    return {std::move(socket), std::move(pidfd_)};
+}
+
 void Host::greet(const Message &hello) {
     uint64_t least = std::max<uint64_t>(hello.number(BERTH_KEY_VERSION_MIN), BERTH_CONTROL_VERSION_MIN);
     uint64_t version = std::min<uint64_t>(hello.number(BERTH_KEY_VERSION_MAX), BERTH_CONTROL_VERSION_MAX);
@@ -87,6 +94,8 @@ void Host::closing(const Message &message) {
 void Host::on_message(Message message) {
     if (gone_)
         return;
+    if (!welcomed_ && message.type() == BERTH_MSG_REJOIN_WORKER)
+        return owner_.on_worker_came_back(*this, std::move(message));
     if (!welcomed_ && message.type() != BERTH_MSG_HELLO)
         return disconnect(fmt::format("{} before hello", message.type_name()));
     if (welcomed_ && message.type() == BERTH_MSG_HELLO)
@@ -98,6 +107,8 @@ void Host::on_message(Message message) {
         return owner_.on_open(*this, std::move(message));
     case BERTH_MSG_CLOSING:
         return closing(message);
+    case BERTH_MSG_REJOIN:
+        return owner_.on_rejoin(*this, message);
     case BERTH_MSG_STATUS:
         return owner_.on_status(*this, message.number(BERTH_KEY_SEQ));
     case BERTH_MSG_CRASHES:

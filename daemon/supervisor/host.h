@@ -16,6 +16,9 @@ class HostOwner {
   public:
     virtual void on_open(Host &host, Message open) = 0;
     virtual void on_closing(Host &host, ContextId context, uint64_t timeout_ms) = 0;
+    virtual void on_rejoin(Host &host, const Message &rejoin) = 0;
+    // It is a worker, not a host: the owner takes the connection over, and lets go of the host.
+    virtual void on_worker_came_back(Host &host, Message message) = 0;
     virtual void on_status(Host &host, uint64_t seq) = 0;
     virtual void on_crashes(Host &host, uint64_t seq) = 0;
     virtual void on_reset(Host &host, uint64_t seq, const std::string &module) = 0;
@@ -37,6 +40,7 @@ class Host : private PeerHandler {
     // Takes over a connected socket. An error: the peer is gone already, or cannot be identified.
     static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
 
+    const Credentials &credentials() const { return credentials_; }
     pid_t pid() const { return credentials_.pid; }
     uid_t uid() const { return credentials_.uid; }
     gid_t gid() const { return credentials_.gid; }
@@ -48,6 +52,12 @@ class Host : private PeerHandler {
     void refuse(uint64_t seq, int ret, const std::string &text);
     // Ends the connection; the owner hears on_host_gone before this returns.
     void disconnect(const std::string &why);
+
+    // Ends it without a word to the owner.
+    struct Connection {
+        UniqueFd socket, pidfd;
+    };
+    Connection hand_over();
 
     size_t opens_pending = 0; // kept by the pool
 

@@ -36,7 +36,8 @@ size_t Pool::leases_of(const Module &module) const {
 }
 
 bool Pool::at_limit(const Module &module) const {
-    return module.manifest.max_contexts != 0 && leases_of(module) >= module.manifest.max_contexts;
+    return module.manifest.max_contexts != 0 &&
+           (expects_returns_ || leases_of(module) >= module.manifest.max_contexts);
 }
 
 // False: that worker cannot have it; the open stays as it was.
@@ -64,6 +65,8 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
         .with_fd(std::move(open.host_eventfd))
         .with_fd(std::move(open.doorbell))
         .with_fd(std::move(*host_pidfd));
+    if (open.attempt)
+        lease.with(BERTH_KEY_ATTEMPT, open.attempt);
     worker.lease(open.context, std::move(lease));
     host.send(std::move(Message(BERTH_MSG_OPENED)
                             .with(BERTH_KEY_SEQ, open.seq)
@@ -107,6 +110,7 @@ void Pool::host_gone(Host &host) {
     if (auto users = users_.find(host.uid()); users != users_.end() && --users->second.hosts == 0)
         users_.erase(users);
     opens_.remove_if([&](const PendingOpen &open) { return open.host == &host; });
+    forget_claims(host);
     for (auto &[id, lease] : leases_) {
         if (lease.host != &host)
             continue;
@@ -122,6 +126,7 @@ void Pool::end_lease(Worker &worker) {
         return;
     if (found->second.host)
         found->second.host->contexts().ended(found->first);
+    forget_returned(found->first);
     leases_.erase(found);
     worker.unbind();
 }
@@ -144,7 +149,7 @@ void Pool::report_death(Worker &worker, const ProcessEnd &end) {
         .with_text(BERTH_KEY_LOG, worker.log_tail());
     if (end.signal)
         died.with(BERTH_KEY_SIGNAL, static_cast<uint64_t>(end.signal));
-    else
+    else if (!end.unknown)
         died.with(BERTH_KEY_STATUS, static_cast<uint64_t>(end.status));
     if (!worker.kill_reason().empty())
         died.with_text(BERTH_KEY_TEXT, "killed by the supervisor: " + worker.kill_reason());

@@ -41,10 +41,11 @@ UniqueFd lock_folder(const std::filesystem::path &folder) {
     return lock;
 }
 
+// True: there was one.
 Result<bool> clear_stale(const std::string &path, const sockaddr_un &address) {
     struct stat file;
     if (::lstat(path.c_str(), &file) != 0)
-        return true;
+        return false;
     if (!S_ISSOCK(file.st_mode))
         return Error{1, fmt::format("{} exists and is not a socket", path)};
     UniqueFd probe = new_socket();
@@ -71,7 +72,8 @@ Result<std::unique_ptr<Listener>> Listener::bind(uv_loop_t *loop, const std::str
     std::error_code ignored; // bind() has the better text
     std::filesystem::create_directories(folder, ignored);
     UniqueFd lock = lock_folder(folder);
-    if (auto cleared = clear_stale(path, *address); !cleared)
+    auto cleared = clear_stale(path, *address);
+    if (!cleared)
         return cleared.error();
     UniqueFd socket = new_socket();
     if (!socket)
@@ -83,6 +85,7 @@ Result<std::unique_ptr<Listener>> Listener::bind(uv_loop_t *loop, const std::str
         return failed(path);
     std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), path, std::move(accepted)));
     struct stat file {};
+    listener->follows_a_death_ = *cleared;
     listener->owns_path_ = ::lstat(path.c_str(), &file) == 0;
     listener->device_ = file.st_dev;
     listener->inode_ = file.st_ino;

@@ -25,6 +25,8 @@ class Listener {
     ~Listener();
 
     const std::string &path() const { return path_; }
+    // The last one who listened there did not end in order: it was killed.
+    bool follows_a_death() const { return follows_a_death_; }
 
   private:
     Listener(uv_loop_t *loop, UniqueFd socket, std::string path, Accepted accepted);
@@ -34,6 +36,7 @@ class Listener {
     UniqueFd socket_;
     std::string path_;
     bool owns_path_ = false;
+    bool follows_a_death_ = false;
     dev_t device_ = 0;
     ino_t inode_ = 0;
     Poller poller_;

@@ -30,6 +30,7 @@ void Pool::open(Host &host, Message message) {
                      nullptr};
     if (message.has(BERTH_KEY_TIMEOUT_MS))
         open.timeout_ms = std::min(message.number(BERTH_KEY_TIMEOUT_MS), kMaxOpenTimeoutMs);
+    open.attempt = message.has(BERTH_KEY_ATTEMPT) ? message.number(BERTH_KEY_ATTEMPT) : 0;
     auto module = find_module(open.module);
     if (stopping_)
         return host.refuse(open.seq, kRetUnavailable, "berthd is shutting down");
@@ -68,7 +69,7 @@ void Pool::serve(const std::string &name) {
         if (here->module != name)
             continue;
         size_t most = module->manifest.max_contexts;
-        if (most && leases_of(*module) + granted >= most)
+        if (most && (expects_returns_ || leases_of(*module) + granted >= most))
             break;
         Worker *idle = find_idle(*module, here->host->uid());
         if (idle && lease(*here, *idle)) {
@@ -127,6 +128,10 @@ void Pool::timed_out(ContextId context) {
     auto module = find_module(found->module);
     if (!module)
         refuse(*found, kRetNoModule, unknown_module(found->module));
+    else if (at_limit(*module) && expects_returns_)
+        refuse(*found, kRetExhausted,
+               fmt::format("module '{}' has max_contexts, and contexts of the last berthd may still come back",
+                           found->module));
     else if (at_limit(*module))
         refuse(*found, kRetExhausted,
                fmt::format("module '{}' has its {} contexts in use (max_contexts), and none ended in {} ms",

@@ -98,6 +98,12 @@ void Peer::gone(const std::string &why) {
     handler_.on_gone(why);
 }
 
+UniqueFd Peer::release() {
+    UniqueFd socket = channel_ ? channel_->release() : UniqueFd();
+    close();
+    return socket;
+}
+
 void Peer::close() {
     poller_.reset();
     channel_.reset();

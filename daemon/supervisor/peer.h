@@ -36,6 +36,8 @@ class Peer {
     void drain();
     // No callback follows. May be called from within one; the Peer itself must outlive it.
     void close();
+    // The same, and the socket is the caller's, with what was not read yet.
+    UniqueFd release();
     bool is_open() const { return channel_.has_value(); }
 
   private:

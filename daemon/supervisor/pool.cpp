@@ -16,7 +16,8 @@ constexpr uint64_t kLoadFailedBoundMs = 2000;
 
 Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
     : loop_(loop), graveyard_(graveyard), config_(std::move(config)), crashes_(config_.crash_folder),
-      upkeep_(loop, [this] { upkeep(); }) {}
+      upkeep_(loop, [this] { upkeep(); }), claims_timer_(loop, [this] { claims_due(); }),
+      returns_timer_(loop, [this] { returns_over(); }) {}
 
 std::shared_ptr<Module> Pool::find_module(const std::string &name) const {
     auto found = modules_.find(name);
@@ -67,7 +68,7 @@ void Pool::set_catalogue(Catalogue catalogue) {
 
 Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
     Worker::Identity identity{uid, gid, config_.own_uid == 0 && uid != 0};
-    auto worker = Worker::spawn(loop_, config_.worker_program, module, identity, *this);
+    auto worker = Worker::spawn(loop_, config_.worker_program, config_.service, module, identity, *this);
     if (!worker) {
         module->backoff.failed(now_ms());
         module->last_error = worker.error().text;

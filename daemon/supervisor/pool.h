@@ -1,7 +1,8 @@
 // The modules, their workers, and who has which: opens are matched with workers, leases end, spares are kept.
 //
 // pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for,
-// recycling.cpp what happens between two leases, crashes.cpp what becomes of crashes.
+// recycling.cpp what happens between two leases, crashes.cpp what becomes of crashes, rejoin.cpp what an earlier
+// supervisor left behind.
 #pragma once
 
 #include <list>
@@ -14,6 +15,7 @@
 #include "supervisor/graveyard.h"
 #include "supervisor/host.h"
 #include "supervisor/manifest_dir.h"
+#include "supervisor/rejoin_book.h"
 #include "supervisor/worker.h"
 
 namespace berth {
@@ -28,11 +30,12 @@ struct PendingOpen {
     uint64_t timeout_ms;
     UniqueFd segment, host_eventfd, doorbell;
     std::unique_ptr<Timer> timer;
+    uint64_t attempt = 0; // the host's, for the lease
 };
 
 struct Lease {
     Worker *worker;
-    Host *host; // nullptr: gone
+    Host *host; // nullptr: gone, or has not come back yet
     pid_t host_pid;
     uint64_t since_ms;
 };
@@ -43,6 +46,7 @@ struct PoolConfig {
     bool spares_at_once;            // for the daemon's own uid; else only for who has opened the module
     std::string crash_folder;       // where crash reports are written too; empty: nowhere
     std::function<void()> on_empty; // after shut_down: the last worker is gone
+    std::string service = {};       // its socket; empty: no supervisor will follow this one
 };
 
 class Pool : private WorkerOwner {
@@ -54,6 +58,15 @@ class Pool : private WorkerOwner {
     // At start and when manifests are read again. Contexts stay as they are; workers of modules that changed or went
     // end when they are idle.
     void set_catalogue(Catalogue catalogue);
+    // Where workers with a context find the next supervisor, should this one be killed.
+    void set_service(std::string socket) { config_.service = std::move(socket); }
+    // The last supervisor was killed: opens of modules with max_contexts wait until what it left had time to come back.
+    void expect_returns();
+
+    // A process at the service's socket says that it is a worker whose supervisor is gone.
+    void worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd pidfd, Message message);
+    // A host claims a context that an earlier supervisor opened.
+    void rejoin(Host &host, const Message &message);
 
     void host_came(const Host &host);
     void open(Host &host, Message open);
@@ -140,6 +153,21 @@ class Pool : private WorkerOwner {
     std::string quarantine_text(const Module &module, uid_t uid) const;
     uint64_t crash_wait_ms(const Module &module, uid_t uid) const;
 
+    // What an earlier supervisor left.
+    struct Unclaimed { // a lease whose host has not come back yet
+        UniqueFd pidfd;
+        std::unique_ptr<Poller> death; // after the pidfd
+    };
+    static uint64_t host_key(const Host &host) { return reinterpret_cast<uintptr_t>(&host); }
+    std::string why_not_back(const Credentials &peer, const Message &message) const;
+    void give_back(Host &host, uint64_t seq, ContextId id);
+    void deny_claim(const RejoinBook::Claim &claim);
+    void plan_claims();
+    void claims_due();
+    void forget_claims(Host &host);
+    void forget_returned(ContextId id);
+    void returns_over();
+
     uv_loop_t *loop_;
     Graveyard &graveyard_;
     PoolConfig config_;
@@ -154,6 +182,12 @@ class Pool : private WorkerOwner {
     bool stopping_ = false;
     uint64_t upkeep_at_ms_ = 0; // 0: none is planned
     Timer upkeep_;
+    RejoinBook rejoin_book_;
+    std::map<uint64_t, Host *> claims_from_; // connected hosts that have claimed something, by host_key
+    std::map<ContextId, Unclaimed> unclaimed_;
+    Timer claims_timer_;
+    bool expects_returns_ = false;
+    Timer returns_timer_;
 };
 
 } // namespace berth

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -51,6 +52,10 @@ Result<bool> Supervisor::start() {
     for (int signal : {SIGTERM, SIGINT})
         signals_.push_back(std::make_unique<SignalWatch>(loop_, signal, [this, signal] { stop(::strsignal(signal)); }));
     signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] { reload(); }));
+    if (listener_ && !listener_->path().empty())
+        pool_.set_service(std::filesystem::absolute(listener_->path()));
+    if (listener_ && listener_->follows_a_death())
+        pool_.expect_returns();
     pool_.set_catalogue(load_manifests(config_.module_dirs));
     spdlog::info("berthd {} serves {} modules {}", ::getpid(), pool_.modules().size(),
                  is_private_ ? std::string("to one host") : "at " + listener_->path());
@@ -75,6 +80,17 @@ void Supervisor::on_open(Host &host, Message open) { pool_.open(host, std::move(
 
 void Supervisor::on_closing(Host &host, ContextId context, uint64_t timeout_ms) {
     pool_.closing(host, context, timeout_ms);
+}
+
+void Supervisor::on_rejoin(Host &host, const Message &rejoin) { pool_.rejoin(host, rejoin); }
+
+void Supervisor::on_worker_came_back(Host &host, Message message) {
+    if (is_private_)
+        return host.disconnect("a worker at a private supervisor");
+    auto connection = host.hand_over();
+    Credentials peer = host.credentials();
+    forget(host);
+    pool_.worker_came_back(peer, std::move(connection.socket), std::move(connection.pidfd), std::move(message));
 }
 
 void Supervisor::on_status(Host &host, uint64_t seq) {
@@ -109,13 +125,17 @@ void Supervisor::on_host_gone(Host &host, const std::string &why) {
         spdlog::debug("host {} left", host.pid());
     else
         spdlog::warn("host {} ({}) is disconnected: {}", host.pid(), host.name(), why);
+    forget(host);
+    if (is_private_)
+        stop("its host is gone");
+}
+
+void Supervisor::forget(Host &host) {
     pool_.host_gone(host);
     std::erase_if(status_asked_, [&](const auto &asked) { return asked.first == &host; });
     auto found = hosts_.find(&host);
     graveyard_.take(std::move(found->second));
     hosts_.erase(found);
-    if (is_private_)
-        stop("its host is gone");
 }
 
 void Supervisor::reload() {

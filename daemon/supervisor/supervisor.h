@@ -35,6 +35,8 @@ class Supervisor : private HostOwner {
   private:
     void on_open(Host &host, Message open) override;
     void on_closing(Host &host, ContextId context, uint64_t timeout_ms) override;
+    void on_rejoin(Host &host, const Message &rejoin) override;
+    void on_worker_came_back(Host &host, Message message) override;
     void on_status(Host &host, uint64_t seq) override;
     void on_crashes(Host &host, uint64_t seq) override { pool_.send_crashes(host, seq); }
     void on_reset(Host &host, uint64_t seq, const std::string &module) override { pool_.reset(host, seq, module); }
@@ -43,6 +45,7 @@ class Supervisor : private HostOwner {
     void look_for_counts();
     void send_status(Host &host, uint64_t seq);
     Result<bool> start_listening();
+    void forget(Host &host);
     Result<bool> admit(UniqueFd socket);
     void reload();
     void stop(const std::string &why);

@@ -20,7 +20,7 @@ constexpr uint64_t kGoneBoundMs = 1000;    // from the end of the control connec
 } // namespace
 
 Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string &program,
-                                              std::shared_ptr<Module> module, const Identity &identity,
+                                              const std::string &service, std::shared_ptr<Module> module, const Identity &identity,
                                               WorkerOwner &owner) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -33,10 +33,30 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
                          identity.change_user,
                          identity.uid,
                          identity.gid};
+    if (!service.empty())
+        options.args.insert(options.args.end(), {"--service", service});
     std::unique_ptr<Worker> worker(new Worker(loop, UniqueFd(pair[0]), std::move(module), identity, owner));
     if (auto spawned = worker->process_.spawn(options, std::move(theirs)); !spawned)
         return spawned.error();
     worker->arm();
+    return worker;
+}
+
+Result<std::unique_ptr<Worker>> Worker::adopt(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module,
+                                              const Identity &identity, Former former, WorkerOwner &owner) {
+    std::unique_ptr<Worker> worker(new Worker(loop, std::move(control), std::move(module), identity, owner));
+    auto log = worker->process_.adopt(former.pid, std::move(former.pidfd));
+    if (!log)
+        return log.error();
+    worker->settle_start();
+    worker->apply(WorkerEvent::Ready);
+    worker->context_ = former.context;
+    worker->uses_ = former.uses;
+    worker->apply(WorkerEvent::Lease);
+    if (former.closing_bound_ms)
+        worker->apply(WorkerEvent::Closing, former.closing_bound_ms);
+    worker->peer_.send(std::move(
+        Message(BERTH_MSG_ADOPTED).with(BERTH_KEY_CONTEXT, number(former.context)).with_fd(std::move(*log))));
     return worker;
 }
 

@@ -40,8 +40,20 @@ class Worker : private PeerHandler {
     };
 
     static Result<std::unique_ptr<Worker>> spawn(uv_loop_t *loop, const std::string &program,
-                                                 std::shared_ptr<Module> module, const Identity &identity,
+                                                 const std::string &service, std::shared_ptr<Module> module, const Identity &identity,
                                                  WorkerOwner &owner);
+
+    // A worker that served under an earlier supervisor, and goes on: Leased, or Draining where `closing_bound_ms` says
+    // how long its close may take.
+    struct Former {
+        pid_t pid;
+        UniqueFd pidfd;
+        ContextId context; // as it is called from here on
+        uint64_t uses;
+        uint64_t closing_bound_ms;
+    };
+    static Result<std::unique_ptr<Worker>> adopt(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module,
+                                                 const Identity &identity, Former former, WorkerOwner &owner);
 
     pid_t pid() const { return process_.pid(); }
     int pidfd() const { return process_.pidfd(); }

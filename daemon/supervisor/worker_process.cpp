@@ -32,6 +32,8 @@ Error spawn_error(const char *what, int error) { return Error{1, fmt::format("{}
 } // namespace
 
 std::string describe(const ProcessEnd &end) {
+    if (end.unknown)
+        return "killed or exited, status unknown";
     if (end.signal)
         return fmt::format("signal {} ({})", end.signal, ::strsignal(end.signal));
     return fmt::format("exit status {}", end.status);
@@ -55,6 +57,24 @@ Result<bool> WorkerProcess::open_outputs(std::array<UniqueFd, 2> &write_ends) {
         ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
     }
     return true;
+}
+
+Result<UniqueFd> WorkerProcess::adopt(pid_t pid, UniqueFd pidfd) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+        return spawn_error("pipe", errno);
+    UniqueFd write_end(ends[1]);
+    Output &output = outputs_[0];
+    output.fd.reset(ends[0]);
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    output.poller = std::make_unique<Poller>(loop_, ends[0], [this, &output](int) { read(output, kReadPerTurn); });
+    pid_ = pid;
+    pidfd_ = std::move(pidfd);
+    death_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) {
+        death_.reset();
+        exited(was_killed_ ? ProcessEnd{0, SIGKILL} : ProcessEnd{.unknown = true});
+    });
+    return write_end;
 }
 
 Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control) {
@@ -119,6 +139,11 @@ Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<
 }
 
 void WorkerProcess::kill() {
+    if (death_) {
+        was_killed_ = true;
+        ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+        return;
+    }
     if (pid_ && box_ && uv_is_active(reinterpret_cast<uv_handle_t *>(&box_->handle)))
         uv_process_kill(&box_->handle, SIGKILL);
 }

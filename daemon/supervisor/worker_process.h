@@ -27,6 +27,7 @@ struct SpawnOptions {
 struct ProcessEnd {
     int64_t status = 0;
     int signal = 0; // 0: it exited with `status`
+    bool unknown = false; // not our child: nobody told us
 };
 
 // "exit status 3" or "signal 11 (Segmentation fault)".
@@ -46,6 +47,8 @@ class WorkerProcess {
 
     // The worker gets `control` as descriptor 3, and its crash area as descriptor 4. An error names the system's reason.
     Result<bool> spawn(const SpawnOptions &options, UniqueFd control);
+    // Watches a process that is not our child. What comes back is for its stdout and stderr.
+    Result<UniqueFd> adopt(pid_t pid, UniqueFd pidfd);
     void kill();
 
     pid_t pid() const { return pid_; }
@@ -75,6 +78,8 @@ class WorkerProcess {
     pid_t pid_ = 0;
     UniqueFd pidfd_;
     UniqueFd crash_area_;
+    std::unique_ptr<Poller> death_; // of a process that is not our child; after the pidfd
+    bool was_killed_ = false;
     std::array<Output, 2> outputs_;
     LogTail tail_;
 };

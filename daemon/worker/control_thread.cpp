@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <utility>
@@ -14,8 +15,17 @@ namespace {
 
 constexpr uint32_t kWedgedMs = 250;
 constexpr uint32_t kQuickMs = 5;
+constexpr uint32_t kOrphanMs = 4000; // five seconds are promised
 
 uint64_t after_ms(uint32_t ms) { return berth_now_ns() + uint64_t{ms} * 1'000'000; }
+
+// Nobody reads what we log until the next supervisor does, and a library may have SIGPIPE back at its default.
+void log_to(UniqueFd fd) {
+    if (!fd)
+        return;
+    ::dup2(fd.get(), STDOUT_FILENO);
+    ::dup2(fd.get(), STDERR_FILENO);
+}
 
 void clear(int eventfd) {
     uint64_t count;
@@ -77,9 +87,13 @@ void ControlThread::serve_lease() {
 }
 
 int ControlThread::next_timeout_ms() const {
-    if (!phase_bound_ns_)
+    uint64_t due = UINT64_MAX;
+    for (uint64_t bound : {phase_bound_ns_, slow_ns_, orphan_bound_ns_, rejoin_.due_ns().value_or(0)})
+        if (bound)
+            due = std::min(due, bound);
+    if (due == UINT64_MAX)
         return -1;
-    uint64_t now = berth_now_ns(), due = slow_ns_ ? std::min(slow_ns_, phase_bound_ns_) : phase_bound_ns_;
+    uint64_t now = berth_now_ns();
     return now >= due ? 0 : static_cast<int>((due - now) / 1'000'000 + 1);
 }
 
@@ -94,6 +108,53 @@ void ControlThread::supervisor_gone() {
     // A context goes on without its supervisor; a worker without a context has nothing to live for.
     if (!lease_)
         std::_Exit(0);
+    adopted_ = false;
+    log_to(UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)));
+    rejoin_.supervisor_lost(berth_now_ns());
+    watch_orphan();
+}
+
+// Host and supervisor both gone: what the library still does matters to nobody, and nobody else would end it.
+void ControlThread::watch_orphan() {
+    if (host_gone_ && !adopted_ && !orphan_bound_ns_)
+        orphan_bound_ns_ = after_ms(kOrphanMs);
+    if (host_gone_ && !adopted_)
+        rejoin_.give_up();
+}
+
+void ControlThread::rejoin() {
+    auto due = rejoin_.due_ns();
+    if (!due || !lease_ || berth_now_ns() < *due)
+        return;
+    UniqueFd socket = rejoin_.try_connect(berth_now_ns());
+    if (!socket)
+        return;
+    UniqueFd host(::fcntl(lease_->host_pidfd.get(), F_DUPFD_CLOEXEC, 3));
+    if (!host)
+        return rejoin_.supervisor_lost(berth_now_ns());
+    channel_ = Channel(std::move(socket));
+    supervisor_alive_ = true;
+    Message message(BERTH_MSG_REJOIN_WORKER);
+    message.with(BERTH_KEY_CONTEXT, lease_->context)
+        .with_bytes(BERTH_KEY_TOKEN, lease_->token)
+        .with(BERTH_KEY_GENERATION, lease_->generation)
+        .with(BERTH_KEY_PID, static_cast<uint64_t>(::getpid()))
+        .with_text(BERTH_KEY_MODULE, identity_.module)
+        .with_text(BERTH_KEY_MODULE_VERSION, identity_.version)
+        .with_bytes(BERTH_KEY_METHODS, identity_.method_ids)
+        .with(BERTH_KEY_DRAIN_MS, lease_->drain_ms)
+        .with(BERTH_KEY_TEARDOWN_MS, lease_->teardown_ms)
+        .with(BERTH_KEY_PHASE, phase_bound_ns_ ? 1 : 0)
+        .with_fd(std::move(host));
+    tell(message);
+}
+
+void ControlThread::adopted(Message &message) {
+    adopted_ = true;
+    orphan_bound_ns_ = 0;
+    rejoin_.adopted();
+    lease_->context = message.number(BERTH_KEY_CONTEXT);
+    log_to(message.take_fd(0));
 }
 
 // False: none is there.
@@ -115,6 +176,8 @@ bool ControlThread::take_message() {
         library_.allow_teardown();
     else if (message.type() == BERTH_MSG_COUNT)
         count(message.number(BERTH_KEY_CONTEXT));
+    else if (message.type() == BERTH_MSG_ADOPTED && lease_ && !adopted_)
+        adopted(message);
     else if (message.type() == BERTH_MSG_RETIRE && !lease_)
         std::_Exit(0);
     return true;
@@ -144,7 +207,10 @@ void ControlThread::take_lease(Message &message) {
     if (!segment)
         return refuse_lease(context, segment.error().text);
     auto bound = [&](berth_control_key key) { return message.has(key) ? message.number(key) : UINT32_MAX; };
-    lease_.emplace(Lease{context, static_cast<uint32_t>(message.number(BERTH_KEY_DRAIN_MS)),
+    if (!segment->claim(static_cast<uint32_t>(message.number(BERTH_KEY_ATTEMPT))))
+        std::_Exit(0); // its host has given this open up, and asks another supervisor for a worker
+    lease_.emplace(Lease{context, message.number(BERTH_KEY_GENERATION), std::string(message.text(BERTH_KEY_TOKEN)),
+                         static_cast<uint32_t>(message.number(BERTH_KEY_DRAIN_MS)),
                          static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)),
                          supervisor_alive_ && message.number(BERTH_KEY_GATED) != 0,
                          static_cast<uint32_t>(bound(BERTH_KEY_MAX_EVENTS)), bound(BERTH_KEY_MAX_EVENT_BYTES),
@@ -152,6 +218,7 @@ void ControlThread::take_lease(Message &message) {
                          message.take_fd(2), message.take_fd(3)});
     phase_bound_ns_ = 0;
     host_watched_ = true;
+    host_gone_ = false;
     const Segment &mapped = lease_->segment;
     answers_.attach(*lease_);
     berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
@@ -194,7 +261,9 @@ void ControlThread::begin_close(bool host_gone) {
         return;
     if (host_gone) {
         host_watched_ = false;
+        host_gone_ = true;
         answers_.give_up();
+        watch_orphan();
     }
     if (phase_bound_ns_)
         return;
@@ -208,6 +277,9 @@ void ControlThread::begin_close(bool host_gone) {
 // Draining → (drain_ms) → Cutting → (drain_ms) → Cut → Teardown → (teardown_ms) → the process ends itself. A library
 // thread that is still in a handler when all is cut will not come back.
 void ControlThread::tick() {
+    rejoin();
+    if (orphan_bound_ns_ && berth_now_ns() >= orphan_bound_ns_)
+        std::_Exit(kExitWedged);
     if (slow_ns_ && berth_now_ns() >= slow_ns_) {
         slow_ns_ = 0;
         library_.announce_teardown();
@@ -257,7 +329,7 @@ void ControlThread::lease_over() {
     phase_bound_ns_ = slow_ns_ = 0;
     if (!end.host_broke.empty())
         return refuse_lease(context, end.host_broke);
-    if (!supervisor_alive_)
+    if (!supervisor_alive_ || !adopted_)
         std::_Exit(0);
     library_.next_lease();
     tell(Message(BERTH_MSG_RECYCLED)

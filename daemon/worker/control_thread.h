@@ -11,15 +11,23 @@
 #include "control/channel.h"
 #include "crash_area.h"
 #include "worker/library_thread.h"
+#include "worker/rejoin.h"
 
 namespace berth {
 
 constexpr int kExitWedged = BERTH_EXIT_WEDGED; // the library did not end within its bounds
 
+// What a worker says of itself to a supervisor that did not start it.
+struct WorkerIdentity {
+    std::string module, version, method_ids;
+    std::string service; // the socket to come back to; empty: none
+};
+
 class ControlThread {
   public:
-    ControlThread(Channel channel, LibraryThread &library, Answers &answers, int over_eventfd)
-        : channel_(std::move(channel)), library_(library), answers_(answers), over_eventfd_(over_eventfd) {}
+    ControlThread(Channel channel, LibraryThread &library, Answers &answers, int over_eventfd, WorkerIdentity identity)
+        : channel_(std::move(channel)), library_(library), answers_(answers), over_eventfd_(over_eventfd),
+          identity_(std::move(identity)), rejoin_(identity_.service, channel_.fd()) {}
     void run();
     // Library thread. Returns when a lease is there and library().start() has been called.
     void await_lease();
@@ -42,6 +50,9 @@ class ControlThread {
     void teardown_began();
     void lease_over();
     void supervisor_gone();
+    void watch_orphan();
+    void rejoin();
+    void adopted(Message &message);
     void tell(const Message &message);
 
     uint32_t turn_ = kLibrary; // futex
@@ -49,7 +60,12 @@ class ControlThread {
     LibraryThread &library_;
     Answers &answers_;
     int over_eventfd_;
+    WorkerIdentity identity_;
+    Rejoin rejoin_;
     bool supervisor_alive_ = true;
+    bool adopted_ = true;    // the supervisor knows us: the one that started us, or one that took us in
+    bool host_gone_ = false; // or the lease was called back
+    uint64_t orphan_bound_ns_ = 0; // neither host nor supervisor: when the process ends, come what may; 0: not so
     std::optional<Lease> lease_;
     berth_ring_consumer urgent_{};
     bool host_watched_ = false;

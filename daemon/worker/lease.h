@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/unique_fd.h"
 #include "shm/segment.h"
@@ -10,6 +11,8 @@ namespace berth {
 
 struct Lease {
     uint64_t context = 0;
+    uint64_t generation = 0;
+    std::string token; // a secret of host, supervisor and worker
     uint32_t drain_ms = 0;
     uint32_t teardown_ms = 0;
     bool gated = false; // the teardown waits for the supervisor's word

@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <string_view>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <thread>
 
 #include "crash_area.h"
@@ -30,6 +32,7 @@ const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_
 
 struct Arguments {
     std::string module, library;
+    std::string service; // the socket of the service that started us; a private supervisor has none
 };
 
 bool parse(int argc, char **argv, Arguments &out) {
@@ -39,6 +42,8 @@ bool parse(int argc, char **argv, Arguments &out) {
             out.module = argv[i + 1];
         else if (key == "--library")
             out.library = argv[i + 1];
+        else if (key == "--service")
+            out.service = argv[i + 1];
         else
             return false;
     }
@@ -53,6 +58,14 @@ berth::Message ready(const berth::Module &module) {
         .with_text(BERTH_KEY_MODULE_VERSION, module.abi().version);
     return message;
 }
+
+// While the library loads nobody watches the supervisor; afterwards the worker outlives it. False: it is gone already.
+bool die_with_supervisor() {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pollfd control{kControlFd, 0, 0};
+    return poll(&control, 1, 0) == 0;
+}
+void outlive_supervisor() { prctl(PR_SET_PDEATHSIG, 0); }
 
 // Signals go to the library's thread, as they would in a program that links the library.
 void start_control_thread(berth::ControlThread &control) {
@@ -71,13 +84,16 @@ void start_control_thread(berth::ControlThread &control) {
 int main(int argc, char **argv) {
     Arguments arguments;
     if (!parse(argc, argv, arguments)) {
-        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH, with a control socket as descriptor 3\n");
+        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH [--service SOCKET], "
+                             "with a control socket as descriptor 3\n");
         return 2;
     }
     fcntl(kControlFd, F_SETFD, FD_CLOEXEC); // what the library runs is not to have it
     // Output goes to the supervisor; should that be gone, printing fails and the context lives on.
     std::signal(SIGPIPE, SIG_IGN);
     std::setvbuf(stdout, nullptr, _IOLBF, 0); // a pipe, read line by line
+    if (!die_with_supervisor())
+        return 1;
     berth::Channel channel{berth::UniqueFd(kControlFd)};
     berth::install_crash_handler(BERTH_CRASH_FD); // a worker without one serves as well
     auto module = berth::Module::load(arguments.library, &worker_abi);
@@ -85,11 +101,14 @@ int main(int argc, char **argv) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));
         return 1;
     }
+    outlive_supervisor();
     if (!channel.send(ready(*module)))
         return 1;
     int over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     static berth::LibraryThread library(*module, answers, over);
-    static berth::ControlThread control(std::move(channel), library, answers, over);
+    static berth::ControlThread control(
+        std::move(channel), library, answers, over,
+        {arguments.module, module->abi().version, module->method_ids(), arguments.service});
     start_control_thread(control);
     for (;;) {
         control.await_lease();

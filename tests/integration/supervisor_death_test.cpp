@@ -38,7 +38,7 @@ void check_survives(Host &host, const std::function<void()> &kill_supervisor) {
         CHECK(wrong == 0);
         CHECK(by_callback.bytes == "c");
         CHECK(by_reap.bytes == "r");
-        Answer refused = open_answer(host, "echo");
+        Answer refused = open_answer(host, "echo", "", nullptr, {.timeout_ms = 200});
         CHECK(refused.ret == BERTH_RET_UNAVAILABLE);
         CHECK(refused.bytes != "");
         CHECK(host.status().ret == BERTH_RET_UNAVAILABLE);
@@ -114,5 +114,5 @@ TEST_CASE_FIXTURE(LeakChecked, "SIGTERM to a service with live contexts: it exit
     CHECK(block.terminal == 1);
     Answer after = first.call("echo", "");
     CHECK(after.ret != -2);
-    CHECK(open_answer(host, "echo").ret == BERTH_RET_UNAVAILABLE);
+    CHECK(open_answer(host, "echo", "", nullptr, {.timeout_ms = 200}).ret == BERTH_RET_UNAVAILABLE);
 }

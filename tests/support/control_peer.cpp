@@ -61,6 +61,19 @@ bool ControlPeer::send(const std::string &packet, const std::vector<int> &fds) {
     return ::sendmsg(fd_, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size());
 }
 
+bool ControlPeer::send(const berth_control_message &message, const std::vector<int> &fds) {
+    return send(encoded(message), fds);
+}
+
+berth_control_message ControlPeer::Packet::message() const {
+    berth_control_message message;
+    char why[160];
+    if (berth_control_decode(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size(),
+                             static_cast<uint32_t>(fds.size()), &message, why, sizeof why) != 0)
+        message.type = 0;
+    return message;
+}
+
 ControlPeer::Packet ControlPeer::receive() {
     Packet packet;
     pollfd poll{fd_, POLLIN, 0};

@@ -4,11 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "control.h"
+
 namespace berth::test {
 
 class ControlPeer {
   public:
     explicit ControlPeer(const std::string &socket);
+    explicit ControlPeer(int fd) : fd_(fd) {} // a connected one, which it takes
     ~ControlPeer();
     ControlPeer(const ControlPeer &) = delete;
 
@@ -16,10 +19,13 @@ class ControlPeer {
     int fd() const { return fd_; }
     // False: the other end is gone.
     bool send(const std::string &packet, const std::vector<int> &fds = {});
+    bool send(const berth_control_message &message, const std::vector<int> &fds = {});
     struct Packet {
         bool end = false; // of the connection
         std::string bytes;
         std::vector<int> fds; // the caller's
+        // What it says, whose fields point into `bytes`; type 0 when it cannot be.
+        berth_control_message message() const;
     };
     Packet receive(); // waits up to the hang bound; then neither end nor bytes
     // Reads until the other end hangs up. False: it did not within the hang bound.

@@ -12,6 +12,8 @@
 int main(int argc, char **argv) {
     if (argc == 4 && std::strcmp(argv[1], "--host") == 0)
         return berth::test::run_killable_host(argv[2], std::atoi(argv[3]));
+    if (argc == 6 && std::strcmp(argv[1], "--host") == 0)
+        return berth::test::run_waiting_host(argv[2], std::atoi(argv[3]), argv[4], argv[5]);
     berth::test::mark_environment();
     std::thread([] {}).join(); // a sanitizer starts its own thread with the first one, for good
     std::cout << std::unitbuf; // what was said before a hang is to be seen

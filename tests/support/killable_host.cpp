@@ -25,4 +25,19 @@ int run_killable_host(const char *socket, int ready) {
     }
 }
 
+int run_waiting_host(const char *socket, int ready, const char *module, const char *method) {
+    berth_options options{sizeof options, BERTH_NO_PRIVATE, socket, nullptr, {}};
+    berth_client client;
+    berth_context context;
+    berth_reply reply;
+    if (berth_connect(&options, &client) || berth_open(client, module, nullptr, 0, nullptr, &context, &reply))
+        return 1;
+    std::string request = cbor(R"({"ms": 3600000})");
+    if (berth_submit(context, method_id(method), request.data(), request.size(), nullptr, nullptr, nullptr) ||
+        ::write(ready, "r", 1) != 1)
+        return 1;
+    for (;;)
+        ::pause();
+}
+
 } // namespace berth::test

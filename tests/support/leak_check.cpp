@@ -9,10 +9,10 @@
 namespace berth::test {
 namespace {
 
-std::map<int, std::string> open_fds() {
+std::map<int, std::string> open_fds(const std::string &process) {
     std::map<int, std::string> fds;
     std::error_code error;
-    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/" + process + "/fd", error)) {
         std::string target = std::filesystem::read_symlink(entry.path(), error);
         if (target.find("/proc/") != 0 || target.find("/fd") == std::string::npos) // the folder we are reading
             fds[std::stoi(entry.path().filename())] = target;
@@ -40,8 +40,10 @@ size_t segment_mappings() {
 
 Holdings Holdings::now() {
     auto processes = own_processes();
-    return {open_fds(), test::threads(), segment_mappings(), {processes.begin(), processes.end()}};
+    return {open_fds("self"), test::threads(), segment_mappings(), {processes.begin(), processes.end()}};
 }
+
+std::map<int, std::string> Holdings::fds_of(pid_t pid) { return open_fds(std::to_string(pid)); }
 
 std::string leaked(const Holdings &before, const Holdings &after) {
     std::ostringstream out;

@@ -15,6 +15,8 @@ struct Holdings {
     std::set<pid_t> processes;
 
     static Holdings now();
+    // The descriptors of another process.
+    static std::map<int, std::string> fds_of(pid_t pid);
 };
 
 // One line for each thing that `after` has and `before` had not; empty: nothing leaked.

@@ -43,29 +43,40 @@ int listening_socket(const std::string &path) {
 } // namespace
 
 Service::Service(const Options &options) : socket_(folder_ / "berthd.sock") {
+    modules_ = options.modules.empty() ? needed_variable("BERTH_MODULE_DIR") : options.modules;
+    if (options.by_systemd)
+        listening_ = listening_socket(socket_);
+    start();
+}
+
+void Service::start() {
     std::string program = needed_variable("BERTH_DAEMON");
-    std::string modules = options.modules.empty() ? needed_variable("BERTH_MODULE_DIR") : options.modules;
     std::string log = folder_ / "log";
-    std::vector<const char *> argv = {"berthd", "--socket", socket_.c_str(), "--modules", modules.c_str(), nullptr};
-    int passed = options.by_systemd ? listening_socket(socket_) : -1;
-    if (passed >= 0) {
+    std::vector<const char *> argv = {"berthd", "--socket", socket_.c_str(), "--modules", modules_.c_str(), nullptr};
+    if (listening_ >= 0) {
         ::setenv("LISTEN_FDS", "1", 1);
         ::setenv("LISTEN_PID", "0000000000000000", 1); // room that the child writes its pid to
     }
     char *pid_text = ::getenv("LISTEN_PID");
     pid_ = ::fork();
     if (pid_ == 0)
-        become_berthd(program.c_str(), const_cast<char **>(argv.data()), log.c_str(), passed, pid_text);
-    if (passed >= 0) {
-        ::close(passed);
-        ::unsetenv("LISTEN_FDS");
-        ::unsetenv("LISTEN_PID");
-    }
+        become_berthd(program.c_str(), const_cast<char **>(argv.data()), log.c_str(), listening_, pid_text);
+    ::unsetenv("LISTEN_FDS");
+    ::unsetenv("LISTEN_PID");
     REQUIRE_MESSAGE(eventually([&] { return ControlPeer::can_connect(socket_) || !alive(pid_); }), log);
     REQUIRE_MESSAGE(alive(pid_), this->log());
 }
 
-Service::~Service() { stop(); }
+void Service::start_again() {
+    REQUIRE(pid_ < 0);
+    start();
+}
+
+Service::~Service() {
+    stop();
+    if (listening_ >= 0)
+        ::close(listening_);
+}
 
 bool Service::logs(const std::string &text) const {
     return eventually([&] { return log().find(text) != std::string::npos; }, std::chrono::seconds(15));

@@ -28,11 +28,15 @@ class Service {
     void stop();
     // SIGKILL; it counts as stopped.
     void kill();
+    // Another berthd at the same path (the same listening socket, by systemd), once the last one has ended.
+    void start_again();
 
   private:
+    void start();
     int wait();
     TempDir folder_;
-    std::string socket_;
+    std::string socket_, modules_;
+    int listening_ = -1; // with by_systemd
     pid_t pid_ = -1;
 };
 

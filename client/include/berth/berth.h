@@ -32,11 +32,18 @@
  * no child to wait for. It has, all of it gone after berth_disconnect:
  *   - for each connection three descriptors (socket, epoll, eventfd), a fourth (a pidfd) with a private supervisor, and
  *     one thread;
- *   - for each context three descriptors (two eventfds, the worker's pidfd), 192 MiB of address space (sparse, only
- *     what is used becomes memory), and two threads, each started when first needed: one runs callbacks of answers
- *     (berth_submit, berth_open_submit, berth_close), one those of berth_listen.
+ *   - for each context three descriptors (two eventfds, the worker's pidfd; a fourth until it is opened), 192 MiB of
+ *     address space (sparse, only what is used becomes memory), and two threads, each started when first needed: one
+ *     runs callbacks of answers (berth_submit, berth_open_submit, berth_close), one those of berth_listen.
  * Descriptors are close-on-exec; all signals are blocked on its threads. One page of memory stays for good, as may one
  * block of a large reply, kept for the next. The process's RLIMIT_FSIZE must allow 193 MiB (else: EXHAUSTED).
+ *
+ * When the service dies, contexts go on: calls, answers and events do not need it. The library tries its socket again,
+ * at most once a second and only while there are contexts or something waits for a supervisor, and takes its contexts
+ * to the next one by itself; then all is as before. Until then berth_open waits (10 s at most), a close goes its way
+ * without it, and the death of a worker is seen, but its signal or status is not known; nor is it later, as the worker
+ * was another supervisor's child. An open that was under way goes to the next supervisor, or, when a worker had it
+ * already, ends with UNAVAILABLE. A private supervisor has no successor: contexts go on, opens are UNAVAILABLE.
  *
  * After fork() the child gets BERTH_RET_FORKED from every function here that takes a handle, and from berth_connect if
  * its parent had ever connected. exec() leaves all that behind.
@@ -71,7 +78,7 @@ enum berth_ret {
     BERTH_RET_TOO_LARGE = 9,         /* request, reply or configuration over 16 MiB (16,777,216 bytes) */
     BERTH_RET_WORKER_DIED = 10,      /* payload: CBOR map, see below */
     BERTH_RET_RECYCLED = 11,         /* rejected or cut off, because the context is being closed */
-    BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone */
+    BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone and none came after it */
     BERTH_RET_DENIED = 13,           /* the service's socket, or berthd, does not admit this user */
     BERTH_RET_PROTOCOL = 14,         /* the other side broke the protocol, or speaks another version */
     BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it */
@@ -82,7 +89,7 @@ enum berth_ret {
     BERTH_RET_INVALID_ARGUMENT = 19  /* NULL, a wrong size, an unknown method, id or flag */
 };
 /* The payload of WORKER_DIED is a CBOR map of text keys:
- *   "signal" uint or "status" uint   how the process ended; neither when no supervisor was left to tell
+ *   "signal" uint or "status" uint   how the process ended; neither when no supervisor could tell
  *   "pid"      uint                  the worker's
  *   "uses"     uint                  contexts that it had served, this one included; 0 when unknown
  *   "last_log" text                  the last lines it wrote (20 at most), newlines between; may be empty
@@ -300,7 +307,8 @@ int berth_poll_fd(berth_context context);
  * row, quarantined: [uids], held_back_ms: until the next worker may be started, ? version, ? error}], "workers": [{pid, module, state, since_ms, uses, rss_bytes, uid}], "contexts": [{id, module, worker_pid,
  * host_pid, state, since_ms, in_flight}]}. in_flight is null: only host and worker know it. A module whose manifest is
  * broken has name, file and error. New keys may be added. Not bound to this host's own contexts.
- * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+ * Returns reply->ret: OK; UNAVAILABLE (no supervisor in 2 s); TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED;
+ * INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);
 
 /* The last crashes, oldest first, as one CBOR array of maps: workers that ended without being asked to, or by force. The
