@@ -246,6 +246,7 @@ TEST_CASE_FIXTURE(LeakChecked, "BERTH_RESTART: the context comes back on another
     };
     for (int round = 1; round <= 5; round++) {
         CAPTURE(round);
+        CHECK(host.reset("echo").ret == BERTH_RET_OK); // five deaths in a row are a quarantine
         pid_t worker = worker_of(host);
         Record pending, reaped;
         std::string data = later_request(60000, "never");

@@ -94,6 +94,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a stuck close gives its place free: the next ope
         Record wedge;
         REQUIRE(context.submit("hang", "", Record::callback, &wedge) == BERTH_RET_OK);
         CHECK(context.close() == BERTH_RET_OK);
+        REQUIRE(eventually([&] { return wedge.answered(); })); // its callback may come after the close
         CHECK(wedge.terminal == 1);
     }
     CHECK(Context(host, "probe").call("say", "free") == Answer{0, "said"});
