@@ -43,6 +43,8 @@ void context_settled(struct context *context) {
         handle_end(&berth_contexts, context->handle);
 }
 
+/* Once: where a close meets OPENED, both its thread and the control thread come here. The supervisor takes a second word
+ * of a context that has ended by then for one of a context that is not ours, and drops the connection. */
 void context_send_closing(struct context *context) {
     pthread_mutex_lock(&context->submit_lock);
     uint64_t id = context->id, connection = context->known_on;
@@ -50,7 +52,7 @@ void context_send_closing(struct context *context) {
     context->closing_said_on = connection;
     uint32_t ms = 2 * context->drain_ms + context->teardown_ms;
     pthread_mutex_unlock(&context->submit_lock);
-    if (!said) /* who closes and who opens can both come by */
+    if (!said)
         client_send_closing(context->client, connection, id, ms);
 }
 
@@ -60,8 +62,19 @@ void context_leave_worker(struct context *context) {
         context_send_closing(context);
 }
 
+/* What a lost context is to become shows when it is settled: one whose open failed is over by itself. */
+static void lock_settled(struct context *context) {
+    for (;;) {
+        pthread_mutex_lock(&context->submit_lock);
+        if (context->state != CONTEXT_LOST || __atomic_load_n(&context->settled, __ATOMIC_ACQUIRE))
+            return;
+        pthread_mutex_unlock(&context->submit_lock);
+        context_wait_request(context, NULL, 0);
+    }
+}
+
 int context_begin_close(struct context *context, berth_callback done, void *user_data) {
-    pthread_mutex_lock(&context->submit_lock);
+    lock_settled(context);
     uint32_t state = context->state;
     int accepted = context_move(context, CONTEXT_CLOSE) == 0;
     if (accepted && state != CONTEXT_LOST) {
@@ -76,7 +89,6 @@ int context_begin_close(struct context *context, berth_callback done, void *user
     if (!accepted)
         return state == CONTEXT_CLOSED ? BERTH_RET_CLOSED : BERTH_RET_ERR;
     if (state == CONTEXT_LOST) {
-        context_wait_request(context, NULL, 0);
         context->close_done = done;
         context->close_user_data = user_data;
         __atomic_store_n(&context->closed_outcome, BERTH_KILLED, __ATOMIC_RELAXED);
@@ -88,7 +100,7 @@ int context_begin_close(struct context *context, berth_callback done, void *user
     }
     parker_unpark(&context->reply_parker);
     context_send_close(context);
-    if (context_is_opened(context))
+    if (context_is_opened(context)) /* else context_opened sees the state */
         context_send_closing(context);
     context_arm_tick(context, context->close_bound_ns);
     return 0;

@@ -20,17 +20,17 @@ struct context *context_acquire(berth_context handle, int *why) {
     return context;
 }
 
-uint32_t context_state(const struct context *context) { return __atomic_load_n(&context->state, __ATOMIC_ACQUIRE); }
+uint32_t context_state(const struct context *context) { return __atomic_load_n(&context->state, __ATOMIC_SEQ_CST); }
 
 int context_move(struct context *context, enum context_event event) {
     int next = context_fsm_next(context->state, event);
     if (next < 0)
         return -1;
-    __atomic_store_n(&context->state, (uint32_t)next, __ATOMIC_RELEASE);
+    __atomic_store_n(&context->state, (uint32_t)next, __ATOMIC_SEQ_CST); /* before a look at `opened` */
     return 0;
 }
 
-int context_is_opened(const struct context *context) { return __atomic_load_n(&context->opened, __ATOMIC_ACQUIRE); }
+int context_is_opened(const struct context *context) { return __atomic_load_n(&context->opened, __ATOMIC_SEQ_CST); }
 
 static void free_completions(struct completion *first) {
     while (first) {

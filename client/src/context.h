@@ -199,7 +199,7 @@ struct context {
 };
 
 #define REAP_EVENTS_MOST 1024u
-#define DIED_GRACE_NS 50000000u   /* how long the pidfd waits for the supervisor to say more */
+#define DIED_GRACE_NS 1000000000u /* how long the pidfd waits for the supervisor to say more */
 #define SUPERVISOR_WAIT_NS 10000000000u
 #define TRIM_AFTER_NS 1000000000u /* idle time after which a burst's pages are given back */
 #define OPEN_SLACK_MS 500u        /* the supervisor's bound comes first: it knows why no worker was to be had */

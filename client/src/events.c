@@ -7,13 +7,17 @@ static int matches(const struct listener *listener, const uint8_t *name, size_t 
     return listener->name_len == name_len && memcmp(listener->name, name, name_len) == 0;
 }
 
-/* The first listener of that name with an id over `after`, copied to *out. */
-static int next_listener(struct context *context, const uint8_t *name, size_t name_len, uint64_t after,
+/* The first listener of that name with an id over out->id, copied to *out. *last is 0 at first: one that is added while
+ * the event is on its way through the listeners, maybe because of it, does not get it. */
+static int next_listener(struct context *context, const uint8_t *name, size_t name_len, uint64_t *last,
                          struct listener *out) {
     int found = 0;
+    uint64_t after = out->id;
     pthread_mutex_lock(&context->listen_lock);
+    if (*last == 0)
+        *last = context->next_listener;
     for (struct listener *listener = context->listeners; listener && !found; listener = listener->next) {
-        if (listener->id > after && matches(listener, name, name_len)) {
+        if (listener->id > after && listener->id <= *last && matches(listener, name, name_len)) {
             *out = *listener;
             found = 1;
             if (listener->callback)
@@ -34,7 +38,8 @@ static void listener_ran(struct context *context) {
 /* On the event thread: the payload is private by now and no lock is held. */
 static void dispatch(struct context *context, const uint8_t *name, size_t name_len, const uint8_t *data, size_t len) {
     struct listener listener = {0};
-    while (next_listener(context, name, name_len, listener.id, &listener)) {
+    uint64_t last = 0;
+    while (next_listener(context, name, name_len, &last, &listener)) {
         if (listener.callback) {
             listener.callback(BERTH_RET_OK, data, len, listener.user_data);
             listener_ran(context);
@@ -48,7 +53,8 @@ static int fan_out(struct context *context, struct reap_sink *sink, const uint8_
                    const uint8_t *data, size_t len) {
     struct listener listener = {0};
     size_t count = sink->count, arena_used = sink->arena_used;
-    while (next_listener(context, name, name_len, listener.id, &listener)) {
+    uint64_t last = 0;
+    while (next_listener(context, name, name_len, &last, &listener)) {
         if (!reap_sink_put(context, sink, BERTH_EVENT, listener.id, BERTH_RET_OK, listener.user_data, data, len)) {
             /* No room for all of its listeners: none gets it now, each gets it in the next batch. */
             sink->count = count;

@@ -78,6 +78,16 @@ void context_ask_for_worker(struct context *context) {
     context_arm_tick(context, __atomic_load_n(&context->supervisor_bound_ns, __ATOMIC_SEQ_CST));
 }
 
+/* Before the supervisor hears of the open: a refusal ends the context, and with it every thread that could be started. */
+static int expect_callback(struct context *context, const struct request *what) {
+    if (what->kind != REQUEST_CALLBACK)
+        return 0;
+    if (reply_thread_need(context) != 0)
+        return BERTH_RET_EXHAUSTED;
+    __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
 /* Makes the context, writes its first frame and asks for a worker. 0 with a reference to *out, or a berth_ret. */
 static int open_begin(struct client *client, const char *module, const void *config, size_t config_len, int create,
                       const struct berth_open_options *options, const struct request *what, struct context **out,
@@ -97,7 +107,9 @@ static int open_begin(struct client *client, const char *module, const void *con
         context_keep_for_restart(context, config, config_len) != 0)
         ret = BERTH_RET_EXHAUSTED;
     if (ret == 0 && create) {
-        ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
+        ret = expect_callback(context, what);
+        if (ret == 0)
+            ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
         if (ret == 0)
             context->create_id = (*request)->id;
         context->open_bound_ns = open_deadline(options);
@@ -217,10 +229,7 @@ int berth_open_submit(berth_client handle, const char *module, const void *confi
     ret = open_begin(client, module, config, config_len, 1, options, &what, &context, &request);
     if (context) {
         if (ret == 0) {
-            __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
             out->bits = context->handle;
-            if (reply_thread_need(context) != 0)
-                context_fail_now(context, BERTH_RET_EXHAUSTED, NULL, 0);
             context_arm_tick(context, context->open_bound_ns);
             parker_unpark(&context->reply_parker);
         } else {

@@ -127,7 +127,8 @@ void context_send_close(struct context *context) {
 void context_refuse(struct context *context, int ret, struct berth_reply *reply) {
     /* A lost context's verdict says more than any text for its code. */
     pthread_mutex_lock(&context->submit_lock); /* a restart takes the verdict away */
-    int told = __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE) && ret == (int)context->fail_ret && context->fail_len;
+    int told = __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE) && ret == (int)context->fail_ret &&
+               ret != BERTH_RET_RECYCLED && context->fail_len;
     if (told)
         reply_set(reply, ret, context->fail_data, context->fail_len);
     pthread_mutex_unlock(&context->submit_lock);

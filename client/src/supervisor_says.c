@@ -36,8 +36,8 @@ void context_opened(struct context *context, struct control_packet *packet) {
         context->method_count = len / sizeof *context->methods;
     }
     watch_worker(context);
-    __atomic_store_n(&context->opened, 1, __ATOMIC_RELEASE);
-    if (context_state(context) == CONTEXT_RECYCLE_PENDING)
+    __atomic_store_n(&context->opened, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&context->state, __ATOMIC_SEQ_CST) == CONTEXT_RECYCLE_PENDING) /* else the close sees `opened` */
         context_send_closing(context);
 }
 

@@ -38,7 +38,8 @@ FOLDERS = {
     'client/include': ({'client/include'}, set()),
     'client/src': ({'client/src', 'client/include', 'proto'}, {'libcbor'}),
     'client/stub': ({'client/stub', 'client/include'}, None),
-    'client/examples': ({'client/examples', 'client/include'}, None),
+    'client/cpp': ({'client/cpp', 'client/include'}, set()),
+    'client/examples': ({'client/examples', 'client/include', 'client/cpp'}, None),
     'client/cli': ({'client/cli', 'client/include', 'daemon/base', 'daemon/control', 'proto'}, None),
     'daemon/base': ({'daemon/base'}, set()),
     'daemon/control': ({'daemon/control', 'daemon/base', 'proto'}, {'libcbor'}),
@@ -64,7 +65,7 @@ def target(root, path, name):
     beside = os.path.normpath(os.path.join(os.path.dirname(path), name))
     if os.path.exists(os.path.join(root, beside)):
         return folder_of(beside)
-    for base in ('daemon', 'client/include', 'client/src', 'client/cli', 'proto', '.'):
+    for base in ('daemon', 'client/include', 'client/cpp/include', 'client/src', 'client/cli', 'proto', '.'):
         inside = os.path.normpath(os.path.join(base, name))
         if os.path.exists(os.path.join(root, inside)):
             return folder_of(inside)
@@ -86,6 +87,8 @@ def violations_of(root, path, quoted, name):
         allowed = libraries is None or library in libraries
         if pattern.match(name) and not allowed and (path, library) != ('proto/control_codec.c', 'libcbor'):
             yield f'{folder} may not include {library} ({name})'
+    if folder == 'client/cpp' and not quoted and used is None and not re.fullmatch('[a-z_]+', name):
+        yield f'client/cpp includes berth.h and the C++ standard library only ({name})'
     if folder == 'daemon/supervisor' and base in ('ring.h', 'spin.h', 'futex.h', 'segment.h'):
         yield f'the supervisor never touches a segment or ring ({name})'
     if folder == 'daemon/worker' and LIBRARIES['libuv'].match(name):
@@ -126,6 +129,16 @@ SELF_TEST = [  # file, include, whether that is a violation
     ('client/cli/a.cpp', '"control/channel.h"', False),
     ('client/cli/a.cpp', '"supervisor/pool.h"', True),
     ('client/examples/a.c', '"ring_abi.h"', True),
+    ('client/examples/a.cpp', '<berth/berth.hpp>', False),
+    ('client/cpp/include/berth/a.hpp', '<berth/berth.h>', False),
+    ('client/cpp/include/berth/a.hpp', '"berth.hpp"', False),
+    ('client/cpp/include/berth/a.hpp', '<future>', False),
+    ('client/cpp/include/berth/a.hpp', '<unistd.h>', True),
+    ('client/cpp/include/berth/a.hpp', '<cbor.h>', True),
+    ('client/cpp/include/berth/a.hpp', '<berth/module.h>', True),
+    ('client/cpp/include/berth/a.hpp', '"base/result.h"', True),
+    ('client/src/a.c', '<berth/berth.hpp>', True),
+    ('daemon/worker/a.cpp', '<berth/berth.hpp>', True),
     ('daemon/base/a.h', '<unistd.h>', False),
     ('daemon/base/a.h', '"control.h"', True),
     ('daemon/base/a.h', '"control/channel.h"', True),
@@ -150,7 +163,7 @@ SELF_TEST = [  # file, include, whether that is a violation
 def self_test():
     wrong = 0
     exist = ['proto/' + name for name in PROTO] + [
-        'client/include/berth/berth.h', 'daemon/base/result.h', 'daemon/control/channel.h', 'daemon/supervisor/pool.h']
+        'client/include/berth/berth.h', 'client/cpp/include/berth/berth.hpp', 'daemon/base/result.h', 'daemon/control/channel.h', 'daemon/supervisor/pool.h']
     for path, include, violation in SELF_TEST:
         with tempfile.TemporaryDirectory() as root:
             for name in exist + [path]:

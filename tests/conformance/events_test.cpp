@@ -27,6 +27,23 @@ struct OnceOnly {
     }
 };
 
+// Adds another listener on the first event, and keeps which event that one got first.
+struct Adder {
+    berth_context context;
+    uint64_t listener = 0, other = 0;
+    std::atomic<int> ran{0}, other_ran{0}, first{-1};
+    static void run(int, const uint8_t *, size_t, void *user_data) {
+        auto *self = static_cast<Adder *>(user_data);
+        if (self->ran++ == 0)
+            berth_listen(self->context, "tick", run_other, self, &self->other);
+    }
+    static void run_other(int, const uint8_t *data, size_t, void *user_data) {
+        auto *self = static_cast<Adder *>(user_data);
+        if (self->other_ran++ == 0)
+            self->first = static_cast<int>(index_of(data));
+    }
+};
+
 } // namespace
 
 TEST_CASE("every event is delivered, in order, with its payload") {
@@ -109,6 +126,21 @@ TEST_CASE("a listener removed inside its own callback does not run again") {
             CHECK(echo->events(50).size() == 50);
             CHECK(once.ran == 1);
             CHECK(once.unlisten_ret == 0);
+        },
+        For::Hosted);
+}
+
+TEST_CASE("a listener added while an event is being delivered gets the next one, not that one again") {
+    on_every_backend(
+        [](Backend &backend) {
+            auto echo = backend.open("echo");
+            Adder adder{echo->context()->handle()};
+            REQUIRE(berth_listen(adder.context, "tick", Adder::run, &adder, &adder.listener) == 0);
+            echo->call("emit", emit(3, 8));
+            CHECK(eventually([&] { return adder.ran == 3 && adder.other_ran >= 2; }));
+            CHECK(adder.first == 1);
+            CHECK(berth_unlisten(adder.context, adder.listener) == 0);
+            CHECK(berth_unlisten(adder.context, adder.other) == 0);
         },
         For::Hosted);
 }

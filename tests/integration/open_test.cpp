@@ -135,3 +135,42 @@ TEST_CASE_FIXTURE(LeakChecked, "a context-free call needs no context, and one th
           BERTH_RET_INVALID_ARGUMENT);
     berth_reply_free(&reply);
 }
+
+TEST_CASE_FIXTURE(LeakChecked, "a context that ends as it opens costs its host nothing, and is told why") {
+    Host host;
+    auto call = [&](const char *module) {
+        berth_reply reply;
+        berth_call_static(host.handle(), module, "version", nullptr, 0, 60000, &reply);
+        Answer answer{reply.ret, {reinterpret_cast<const char *>(reply.data), reply.len}};
+        berth_reply_free(&reply);
+        return answer;
+    };
+    const Answer version = call("echo"), refused = call("no-such");
+    REQUIRE(version.ret == BERTH_RET_OK);
+    REQUIRE(refused.ret == BERTH_RET_NO_MODULE);
+    for (int i = 0; i < 1000; i++) {
+        CAPTURE(i);
+        REQUIRE(call("echo") == version);
+        REQUIRE(call("no-such") == refused);
+    }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a close that meets the failure of its open is told of it, or refused") {
+    Host host;
+    int accepted = 0;
+    for (int i = 0; i < 1000; i++) {
+        CAPTURE(i);
+        Record done, closed;
+        berth_context context{0};
+        REQUIRE(berth_open_submit(host.handle(), "no-such", nullptr, 0, nullptr, Record::callback, &done, &context) ==
+                BERTH_RET_OK);
+        for (int spin = 0; spin < i % 200 * 20 && !done.answered(); spin++)
+            std::atomic_signal_fence(std::memory_order_seq_cst); // another moment each time
+        int ret = berth_close(context, Record::callback, &closed);
+        REQUIRE((ret == BERTH_RET_OK || ret == BERTH_RET_CLOSED || ret == BERTH_RET_INVALID_CTX));
+        accepted += ret == BERTH_RET_OK;
+        REQUIRE(eventually([&] { return done.answered() && (closed.answered() || ret != BERTH_RET_OK); }));
+        CHECK(closed.terminal == (ret == BERTH_RET_OK ? 1 : 0));
+    }
+    CHECK(accepted > 0);
+}

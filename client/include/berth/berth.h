@@ -257,9 +257,10 @@ void berth_reply_free(struct berth_reply *reply);
 
 /* --- events ----------------------------------------------------------------------------------------------------- */
 
-/* Listens for the module's events of a name (1 to 255 bytes). Each goes to every listener of that name, in the order in
- * which they were added, payload bytes as emitted: to `callback` (ret OK) on the context's event thread, or, with
- * callback == NULL, to berth_reap as BERTH_EVENT. Events keep their order, but not beside answers.
+/* Listens for the module's events of a name (1 to 255 bytes). Each goes to every listener of that name that was there
+ * when it came to the first of them, in the order in which they were added, payload bytes as emitted: to `callback`
+ * (ret OK) on the context's event thread, or, with callback == NULL, to berth_reap as BERTH_EVENT. Events keep their
+ * order, but not beside answers.
  * A context in which nobody listens is sent no events. Where one context has listeners of both kinds, events for
  * berth_reap are dropped while 1024 completions wait for it.
  *
