@@ -5,11 +5,11 @@
 #include "ring.h"
 #include "spin.h"
 
-/* Looks until there is a frame (1), or until it is time to sleep, or *poke is no longer `poke_was` (0). *started is
- * when the wait began, for berth_spin_learn once the sleep is over. The first looks are blind: on the hot path even
- * reading the clock would show. */
+/* Looks until there is a frame (1), or until it is time to sleep, the deadline (0: none) has passed, or *poke is no
+ * longer `poke_was` (0). *started is when the wait began, for berth_spin_learn once the sleep is over. The first looks
+ * are blind: on the hot path even reading the clock would show. */
 static inline int berth_ring_spin(struct berth_ring_consumer *ring, struct berth_spin *spin, const uint32_t *poke,
-                                  uint32_t poke_was, uint64_t *started) {
+                                  uint32_t poke_was, uint64_t deadline_ns, uint64_t *started) {
     struct berth_spin_turn turn;
     if (!spin->allowed) {
         *started = 0;
@@ -24,6 +24,8 @@ static inline int berth_ring_spin(struct berth_ring_consumer *ring, struct berth
     }
     berth_spin_begin(spin, &turn);
     *started = turn.started;
+    if (deadline_ns && turn.until > deadline_ns)
+        turn.until = deadline_ns;
     do {
         for (int i = 0; i < 32; i++) {
             if (berth_ring_ready(ring)) {

@@ -51,15 +51,24 @@ int berth_call(berth_context handle, uint32_t method, const void *data, size_t l
     return ret;
 }
 
+static struct request later(const struct context *context, void *user_data) {
+    struct request what = {.kind = REQUEST_POLL, .user_data = user_data, .submitted_ns = coarse_now_ns()};
+    what.next_ping_ns = what.submitted_ns + (uint64_t)context->stale_warn_ms * 1000000u;
+    return what;
+}
+
+static void arm_pings(struct context *context, uint64_t next_ping_ns) {
+    if (context->stale_warn_ms != UINT32_MAX && !__atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST))
+        context_arm_tick(context, next_ping_ns);
+}
+
 static int submit_later(struct context *context, uint32_t method, const void *data, size_t len, berth_callback callback,
                         void *user_data, uint64_t *out_id) {
     struct request *request;
-    struct request what = {.kind = callback ? REQUEST_CALLBACK : REQUEST_POLL,
-                           .callback = callback,
-                           .user_data = user_data,
-                           .submitted_ns = coarse_now_ns()};
-    uint64_t stale_ns = (uint64_t)context->stale_warn_ms * 1000000u;
-    what.next_ping_ns = what.submitted_ns + stale_ns;
+    struct request what = later(context, user_data);
+    what.callback = callback;
+    if (callback)
+        what.kind = REQUEST_CALLBACK;
     if (callback) {
         if (reply_thread_need(context) != 0)
             return BERTH_RET_EXHAUSTED;
@@ -70,12 +79,10 @@ static int submit_later(struct context *context, uint32_t method, const void *da
         __atomic_fetch_sub(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
     else if (callback)
         parker_unpark(&context->reply_parker);
-    /* The control thread looks for stale requests within one bound of the first; an idle context costs it nothing. */
-    if (ret == 0 && context->stale_warn_ms != UINT32_MAX &&
-        !__atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST))
-        context_arm_tick(context, what.next_ping_ns);
-    if (ret == 0)
+    if (ret == 0) {
+        arm_pings(context, what.next_ping_ns);
         context_watch(context);
+    }
     return ret;
 }
 
@@ -89,6 +96,69 @@ int berth_submit(berth_context handle, uint32_t method, const void *data, size_t
     if (!context)
         return ret;
     ret = submit_later(context, method, data, len, callback, user_data, out_id ? out_id : &ignored);
+    context_release(context);
+    return ret;
+}
+
+/* A blocking request that nobody waits for any more becomes one for berth_reap. 0: it has its answer already. */
+static int leave_to_reap(struct context *context, struct request *request, const struct request *as) {
+    uint32_t state = REQUEST_PENDING;
+    while (!__atomic_compare_exchange_n(&request->state, &state, REQUEST_COMPLETING, 0, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+        if (state == REQUEST_DONE)
+            return 0;
+        state = REQUEST_PENDING;
+        berth_spin_pause(); /* the answer is being copied */
+    }
+    request->kind = REQUEST_POLL;
+    request->reply = NULL;
+    request->submitted_ns = as->submitted_ns;
+    request->next_ping_ns = as->next_ping_ns;
+    __atomic_store_n(&request->state, REQUEST_PENDING, __ATOMIC_RELEASE);
+    arm_pings(context, as->next_ping_ns);
+    return 1;
+}
+
+/* The baton comes first: with it the ring is not armed for a poller, so that a quick answer costs no wakeup. */
+static int try_call(struct context *context, uint32_t method, const void *data, size_t len, uint32_t wait_us,
+                    void *user_data, uint64_t *out_id, struct berth_reply *reply) {
+    struct request *request;
+    struct request what = later(context, user_data);
+    if (wait_us) {
+        what.kind = REQUEST_BLOCKING;
+        what.reply = reply;
+    }
+    int leads = wait_us && baton_take(context);
+    int ret = context_submit(context, BERTH_FRAME_REQUEST, method, data, len, &what, &request, out_id);
+    uint64_t deadline_ns = ret || !wait_us ? 0 : berth_now_ns() + (uint64_t)wait_us * 1000u;
+    if (leads && ret)
+        baton_give(context);
+    else if (leads)
+        context_lead(context, request, deadline_ns);
+    if (ret) {
+        context_refuse(context, ret, reply);
+        return ret;
+    }
+    if (!wait_us)
+        arm_pings(context, what.next_ping_ns);
+    else if (context_wait_request(context, request, deadline_ns) || !leave_to_reap(context, request, &what)) {
+        ret = reply->ret;
+        request_free(context, request);
+        return ret;
+    }
+    return reply_text(reply, BERTH_RET_STALE_WARN, "");
+}
+
+int berth_try_call(berth_context handle, uint32_t method, const void *data, size_t len, uint32_t wait_us,
+                   void *user_data, uint64_t *out_id, struct berth_reply *reply) {
+    int ret;
+    uint64_t ignored;
+    if (!reply || (!data && len))
+        return reply ? reply_text(reply, BERTH_RET_INVALID_ARGUMENT, "data is NULL") : BERTH_RET_INVALID_ARGUMENT;
+    struct context *context = context_acquire(handle, &ret);
+    if (!context)
+        return reply_text(reply, ret, context_refusal_text(ret));
+    ret = try_call(context, method, data, len, wait_us, user_data, out_id ? out_id : &ignored, reply);
     context_release(context);
     return ret;
 }
@@ -140,6 +210,8 @@ int berth_method(berth_context handle, const char *name, uint32_t *out_method) {
         return ret;
     uint32_t id = berth_method_id(name, strlen(name));
     ret = BERTH_RET_OK;
+    if (context_state(context) == CONTEXT_ACTIVE)
+        context_wait_opened(context);
     /* While the open is under way the names are not known yet; a wrong one is then answered by the call. */
     if (__atomic_load_n(&context->opened, __ATOMIC_ACQUIRE)) {
         ret = BERTH_RET_INVALID_ARGUMENT;

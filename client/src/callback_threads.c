@@ -86,9 +86,10 @@ static void *reply_thread_run(void *argument) {
     struct context *context = argument;
     client_mark_own_thread();
     for (;;) {
+        int stop = stopped(context); /* before the look at the queue: what was queued ahead of the stop still runs */
         if (run_callbacks(context))
             continue;
-        if (stopped(context))
+        if (stop)
             break;
         if (!owed(context))
             wait_for_work(context);
@@ -109,7 +110,7 @@ static int events_over(const struct context *context) {
 static void wait_for_event(struct context *context, struct berth_spin *spin, uint32_t poke) {
     struct berth_ring_consumer *ring = &context->event_ring;
     uint64_t started;
-    if (berth_ring_spin(ring, spin, &context->event_poke, poke, &started))
+    if (berth_ring_spin(ring, spin, &context->event_poke, poke, 0, &started))
         return;
     if (berth_ring_prepare_wait(ring, BERTH_ASLEEP_FUTEX)) {
         if (__atomic_load_n(&context->event_poke, __ATOMIC_SEQ_CST) == poke)

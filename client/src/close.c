@@ -76,7 +76,7 @@ static void lock_settled(struct context *context) {
 int context_begin_close(struct context *context, berth_callback done, void *user_data) {
     lock_settled(context);
     uint32_t state = context->state;
-    int accepted = context_move(context, CONTEXT_CLOSE) == 0;
+    int accepted = context_fsm_next(state, CONTEXT_CLOSE) >= 0;
     if (accepted && state != CONTEXT_LOST) {
         context->close_done = done;
         context->close_user_data = user_data;
@@ -84,16 +84,20 @@ int context_begin_close(struct context *context, berth_callback done, void *user
         __atomic_store_n(&context->close_bound_ns, berth_now_ns() + (uint64_t)ms * 1000000u, __ATOMIC_RELEASE);
         if (done)
             __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
-    }
-    pthread_mutex_unlock(&context->submit_lock);
-    if (!accepted)
-        return state == CONTEXT_CLOSED ? BERTH_RET_CLOSED : BERTH_RET_ERR;
-    if (state == CONTEXT_LOST) {
+        context_move(context, CONTEXT_CLOSE);
+    } else if (accepted) {
+        /* Before the state says so: berth_reap may then end the context, and with it the thread that runs `done`. */
         context->close_done = done;
         context->close_user_data = user_data;
         __atomic_store_n(&context->closed_outcome, BERTH_KILLED, __ATOMIC_RELAXED);
         if (done)
             queue_close_done(context);
+        context_move(context, CONTEXT_CLOSE);
+    }
+    pthread_mutex_unlock(&context->submit_lock);
+    if (!accepted)
+        return state == CONTEXT_CLOSED ? BERTH_RET_CLOSED : BERTH_RET_ERR;
+    if (state == CONTEXT_LOST) {
         if (!left_to_reap(context))
             context_end(context);
         return 0;

@@ -236,6 +236,9 @@ void context_settled(struct context *context);
 /* open.c */
 /* Asks for a worker now, or as soon as there is a supervisor. The context has module, segment_fd and open_timeout_ms. */
 void context_ask_for_worker(struct context *context);
+/* The worker's answer to the open may overtake the supervisor's, which has the methods: waits for that. 0: it will never
+ * come. */
+int context_wait_opened(struct context *context);
 
 /* restart.c */
 /* Copies what a restart needs. 0 or -ENOMEM. */
@@ -285,6 +288,9 @@ void context_settle(struct context *context);
 void context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns);
 uint32_t context_poke_seen(const struct context *context);
 void context_poke(struct context *context);
+/* Baton held, which it gives: takes frames until the request is answered (NULL: the context is settled), the context has
+ * failed, or the deadline has passed. */
+void context_lead(struct context *context, struct request *request, uint64_t deadline_ns);
 /* Blocks until the request is answered (NULL: until the context is settled) or the deadline has passed. 1 it is. */
 int context_wait_request(struct context *context, struct request *request, uint64_t deadline_ns);
 void waiter_link(struct context *context, struct baton_waiter *waiter);

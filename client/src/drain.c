@@ -28,11 +28,10 @@ static int wants_poll(const struct context *context) {
            __atomic_load_n(&context->reap_asleep, __ATOMIC_SEQ_CST);
 }
 
-static void arm_poll(struct context *context) {
-    if (berth_ring_prepare_wait(&context->reply_ring, BERTH_ASLEEP_FD))
-        context->poll_armed = 1;
-    else
-        reap_signal(context);
+/* 0: there are frames, so whoever polls is to be told. */
+static int arm_poll(struct context *context) {
+    context->poll_armed = (uint32_t)berth_ring_prepare_wait(&context->reply_ring, BERTH_ASLEEP_FD);
+    return (int)context->poll_armed;
 }
 
 static void call_next_waiter(struct context *context) {
@@ -60,14 +59,16 @@ static int verdict_open(const struct context *context) {
 }
 
 void baton_give(struct context *context) {
-    int armed;
+    int armed, tell;
     do {
         if (verdict_open(context))
             context_settle(context);
         armed = wants_poll(context);
-        if (armed)
-            arm_poll(context);
+        tell = armed && !arm_poll(context);
         __atomic_store_n(&context->baton, 0, __ATOMIC_SEQ_CST);
+        /* Not before: berth_reap would come, find the baton taken, and go back to sleep. */
+        if (tell)
+            reap_signal(context);
         /* Who came since the looks above found the baton taken, and leaves the rest to us. */
     } while ((verdict_open(context) || (!armed && wants_poll(context))) && baton_take(context));
     if (__atomic_load_n(&context->baton_wanted, __ATOMIC_SEQ_CST))
@@ -341,7 +342,7 @@ static void sleep_on_ring(struct context *context, uint32_t poke, uint64_t deadl
 
 void context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns) {
     uint64_t started;
-    if (berth_ring_spin(&context->reply_ring, &context->spin, &context->poke, poke, &started))
+    if (berth_ring_spin(&context->reply_ring, &context->spin, &context->poke, poke, deadline_ns, &started))
         return;
     sleep_on_ring(context, poke, deadline_ns);
     if (started)
@@ -356,7 +357,7 @@ static int done(const struct context *context, const struct request *request) {
     return __atomic_load_n(&request->state, __ATOMIC_ACQUIRE) == REQUEST_DONE;
 }
 
-static void lead(struct context *context, struct request *request, uint64_t deadline_ns) {
+void context_lead(struct context *context, struct request *request, uint64_t deadline_ns) {
     while (!done(context, request)) {
         uint32_t poke = context_poke_seen(context);
         if (context_drain(context, request, NULL, 64) > 0)
@@ -385,7 +386,7 @@ static void follow(struct context *context, struct request *request, uint64_t de
 int context_wait_request(struct context *context, struct request *request, uint64_t deadline_ns) {
     while (!done(context, request) && !passed(deadline_ns)) {
         if (baton_take(context)) {
-            lead(context, request, deadline_ns);
+            context_lead(context, request, deadline_ns);
             continue;
         }
         follow(context, request, deadline_ns);

@@ -192,6 +192,9 @@ static int listen_on(struct context *context, const char *event, berth_callback 
     listeners_changed(context);
     pthread_mutex_unlock(&context->listen_lock);
     context_watch(context); /* something may be in flight */
+    /* Whoever polls went to sleep without an eye on the event ring, if this is the first listener. */
+    if (!callback)
+        reap_signal(context);
     return 0;
 }
 

@@ -123,8 +123,7 @@ static int open_begin(struct client *client, const char *module, const void *con
     return ret;
 }
 
-/* The worker's answer may overtake the supervisor's. 0: that will never come. */
-static int wait_opened(struct context *context) {
+int context_wait_opened(struct context *context) {
     struct client *client = context->client;
     pthread_mutex_lock(&client->lock);
     while (!context_is_opened(context) && !__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
@@ -193,7 +192,7 @@ int berth_open(berth_client handle, const char *module, const void *config, size
         }
         request_free(context, request);
         ret = own.ret;
-        if (ret == BERTH_RET_OK && !wait_opened(context))
+        if (ret == BERTH_RET_OK && !context_wait_opened(context))
             ret = lost_while_opening(context, &own);
         out->bits = ret == BERTH_RET_OK ? context->handle : 0;
         if (why)

@@ -227,7 +227,7 @@ void LibraryThread::wait_for_frame() {
         return;
     }
     uint64_t started;
-    if (berth_ring_spin(&ring_, &spin_, &poke_, poke, &started)) {
+    if (berth_ring_spin(&ring_, &spin_, &poke_, poke, 0, &started)) {
         step_aside_.after_wait(spin_);
         return;
     }

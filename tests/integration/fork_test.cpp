@@ -25,6 +25,7 @@ int refusals_missing(berth_client client, berth_context context) {
     int missing = 0;
     missing += berth_call(context, 1, "", 0, 1000, &reply) != kForked;
     missing += berth_submit(context, 1, "", 0, nullptr, nullptr, &id) != kForked;
+    missing += berth_try_call(context, 1, "", 0, 1000, nullptr, &id, &reply) != kForked;
     missing += berth_cancel(context, 1) != kForked;
     missing += berth_method(context, "echo", &method) != kForked;
     missing += berth_listen(context, "tick", nullptr, nullptr, &id) != kForked;

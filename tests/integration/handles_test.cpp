@@ -24,6 +24,9 @@ void check_all_refuse(berth_context context, int expected) {
     CHECK(reply.len > 0);
     berth_reply_free(&reply);
     CHECK(berth_submit(context, 1, "x", 1, nullptr, nullptr, &id) == expected);
+    CHECK(berth_try_call(context, 1, "x", 1, 1000, nullptr, &id, &reply) == expected);
+    CHECK(reply.len > 0);
+    berth_reply_free(&reply);
     CHECK(berth_cancel(context, 1) == expected);
     CHECK(berth_method(context, "echo", &method) == expected);
     CHECK(berth_listen(context, "tick", nullptr, nullptr, &id) == expected);

@@ -152,7 +152,7 @@ struct berth_completion {
     int32_t ret;                 /* one of berth_ret; OK for an event */
     const uint8_t *data;         /* valid until the next berth_reap of the context */
     size_t len;
-    void *user_data;             /* as given to berth_submit or berth_listen */
+    void *user_data;             /* as given to berth_submit, berth_try_call or berth_listen */
 };
 enum {
     BERTH_REPLY = 1,             /* terminal: the request is over */
@@ -244,6 +244,14 @@ int berth_call_static(berth_client client, const char *module, const char *metho
  * FORKED; INVALID_ARGUMENT. */
 int berth_submit(berth_context context, uint32_t method, const void *request, size_t len,
                  berth_callback callback, void *user_data, uint64_t *out_id);
+
+/* Between berth_call and berth_submit, for runtimes whose threads may not wait: sends a request, waits for its answer
+ * wait_us microseconds at most (0: not at all), as berth_call does, and leaves it to berth_reap if it has not come by
+ * then. From there on it is a request of berth_submit's without a callback: with user_data, *out_id (NULL: not wanted),
+ * STALE_WARNs and berth_cancel. berth_reap in another thread may have its answer before this function returns.
+ * Returns reply->ret: STALE_WARN: accepted, the answer goes to berth_reap; else the answer, or a refusal, as berth_call. */
+int berth_try_call(berth_context context, uint32_t method, const void *request, size_t len, uint32_t wait_us,
+                   void *user_data, uint64_t *out_id, struct berth_reply *reply);
 
 /* Cancels a submitted request: its answer is CANCELLED, at once, and the module is told to stop working on it. Blocking
  * calls end by their timeout only.

@@ -1,0 +1,6 @@
+//go:build !berth_static
+
+package berth
+
+// #cgo pkg-config: berth
+import "C"
