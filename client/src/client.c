@@ -213,24 +213,29 @@ int berth_connect(const struct berth_options *given, berth_client *out) {
     return ret == BERTH_RET_OK && !client ? BERTH_RET_EXHAUSTED : ret;
 }
 
-static void close_all(struct client *client) {
+/* One that close_all has not had yet, with a reference; NULL: none. Looked for from the front each time: contexts that
+ * the host had begun to close end meanwhile, and the control thread takes them, and their neighbours, off the list. */
+static struct context *next_to_close(struct client *client) {
     pthread_mutex_lock(&client->lock);
     struct context *context = client->contexts;
-    while (context) {
+    while (context && context->disconnecting)
+        context = context->next;
+    if (context) {
+        context->disconnecting = 1;
         /* The list holds a reference of its own, so the handle may be over and the context is still there. */
         handle_retain(&berth_contexts, context->handle);
-        pthread_mutex_unlock(&client->lock);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return context;
+}
+
+static void close_all(struct client *client) {
+    for (struct context *context; (context = next_to_close(client));) {
         context_begin_close(context, NULL, NULL);
-        pthread_mutex_lock(&client->lock);
-        struct context *next = context->next;
-        pthread_mutex_unlock(&client->lock);
         context_wait_request(context, NULL, 0);
         context_end(context); /* what is not reaped by now never is */
         context_release(context);
-        pthread_mutex_lock(&client->lock);
-        context = next;
     }
-    pthread_mutex_unlock(&client->lock);
 }
 
 static int wait_quiet(struct client *client) {

@@ -169,6 +169,7 @@ struct context {
     berth_callback close_done;
     void *close_user_data;
     uint32_t ended; /* the handle is over: the control thread frees the context once it is settled and quiet */
+    uint32_t disconnecting; /* berth_disconnect has had it; under the client's lock */
 
     pthread_mutex_t threads_lock;
     uint32_t reply_thread_started, event_thread_started, threads_stop, threads_gone;

@@ -186,3 +186,23 @@ TEST_CASE_FIXTURE(LeakChecked, "disconnect closes what is open, and answers what
         check_all_refuse(context->handle(), BERTH_RET_INVALID_CTX);
     CHECK(berth_disconnect(client) == BERTH_RET_INVALID_CTX);
 }
+
+TEST_CASE_FIXTURE(LeakChecked, "disconnect comes while contexts are on their way out already") {
+    for (int round = 0; round < 10; round++) {
+        Host host;
+        std::vector<std::unique_ptr<Context>> contexts;
+        std::vector<std::unique_ptr<Record>> records;
+        for (int i = 0; i < 8; i++) {
+            contexts.push_back(std::make_unique<Context>(host));
+            records.push_back(std::make_unique<Record>());
+        }
+        for (size_t i = 0; i < contexts.size(); i++) {
+            CHECK(berth_close(contexts[i]->handle(), Record::callback, records[i].get()) == BERTH_RET_OK);
+            contexts[i]->forget();
+        }
+        CHECK(berth_disconnect(host.handle()) == BERTH_RET_OK);
+        host.forget();
+        for (auto &record : records)
+            CHECK((record->terminal == 1 && record->ret == BERTH_RET_OK));
+    }
+}
