@@ -291,8 +291,10 @@ static int take_frame(struct context *context, const struct berth_frame_header *
                       struct request *own, struct reap_sink *sink) {
     if (header->kind == BERTH_FRAME_REPLY)
         return take_reply(context, header, payload, own, sink);
+    /* Recycling: the worker's death showed before its last word was read. */
+    uint32_t state = context_state(context);
     if (header->kind != BERTH_FRAME_CLOSED || header->code > BERTH_KILLED ||
-        context_state(context) != CONTEXT_RECYCLE_PENDING)
+        (state != CONTEXT_RECYCLE_PENDING && state != CONTEXT_RECYCLING))
         return -EBADMSG;
     __atomic_store_n(&context->closed_outcome, header->code, __ATOMIC_RELAXED);
     context_fail(context, BERTH_RET_RECYCLED, BERTH_TEXT_CUT_OFF, sizeof BERTH_TEXT_CUT_OFF - 1);

@@ -140,10 +140,12 @@ uint64_t context_tick(struct context *context, uint64_t now) {
     next = sooner(next, close_bound);
     next = sooner(next, reclaim_bound(context, now));
     if (context->open_bound_ns && context_state(context) == CONTEXT_OPENING) {
-        static const char text[] = "the open was not answered before its deadline";
+        static const char late[] = "the open was not answered before its deadline", gone[] = "the supervisor is gone";
+        int alone = !context_is_opened(context) && __atomic_load_n(&context->client->disconnected, __ATOMIC_ACQUIRE);
         if (now >= context->open_bound_ns) {
             context_leave_worker(context);
-            context_fail_now(context, BERTH_RET_TIMEOUT, text, sizeof text - 1);
+            context_fail_now(context, alone ? BERTH_RET_UNAVAILABLE : BERTH_RET_TIMEOUT, alone ? gone : late,
+                             alone ? sizeof gone - 1 : sizeof late - 1);
         }
         next = sooner(next, context->open_bound_ns);
     }
