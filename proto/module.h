@@ -44,6 +44,12 @@ struct berth_worker {
 
     /* One line to the supervisor's log. */
     void (*log)(const char *text);
+
+    /* Tells the host that a request is still worked on: UTF-8 text of at most 255 bytes, by custom the milliseconds so
+     * far in decimal. Any number of times before the answer; never waits. 0; 1 left out: the host is too old for it, or
+     * slow; -1 when the request was answered already, or is unknown, or the text is too long. A worker whose `size`
+     * does not reach this far has no such function. */
+    int (*progress)(berth_request request, const void *text, size_t len);
 };
 
 #define BERTH_METHOD_STATIC 1u /* context-free: runs without `create`, with a NULL instance */

@@ -19,7 +19,7 @@
 
 #define BERTH_SEGMENT_MAGIC 0x48545242u /* "BRTH" */
 #define BERTH_SEGMENT_MAJOR 1u          /* a different major is refused */
-#define BERTH_SEGMENT_MINOR 1u          /* minors only give meaning to reserved words */
+#define BERTH_SEGMENT_MINOR 1u          /* minors give meaning to reserved words, and add kinds */
 
 #define BERTH_SEGMENT_HEADER_SIZE 4096u
 #define BERTH_FRAME_ALIGN 64u
@@ -57,7 +57,8 @@ enum berth_frame_kind {
     BERTH_FRAME_CANCEL = 5,  /* urgent: id names the request */
     BERTH_FRAME_CLOSE = 6,   /* urgent: no more requests will come */
     BERTH_FRAME_CLOSED = 7,  /* reply, the last: code is a berth_outcome, id how many requests were cut off */
-    BERTH_FRAME_KIND_COUNT = 8
+    BERTH_FRAME_PROGRESS = 8, /* reply, from minor 1 on: a request is still being worked on */
+    BERTH_FRAME_KIND_COUNT = 9
 };
 
 enum berth_outcome { BERTH_DRAINED = 0, BERTH_CANCELLED = 1, BERTH_KILLED = 2 };

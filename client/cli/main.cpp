@@ -18,6 +18,8 @@ struct Run {
     int operator()(const CrashesOptions &options) const { return run_crashes(options); }
     int operator()(const ResetOptions &options) const { return run_reset(options); }
     int operator()(const BenchOptions &options) const { return run_bench(options); }
+    int operator()(const StubOptions &options) const { return run_stub(options); }
+    int operator()(const ModuleInitOptions &options) const { return run_module_init(options); }
 };
 
 } // namespace

@@ -66,6 +66,39 @@ CLI::App *add_bench(CLI::App &app, BenchOptions &bench) {
     return sub;
 }
 
+CLI::App *add_stub(CLI::App &app, StubOptions &stub) {
+    auto *sub = app.add_subcommand("stub", "Make a library that stands in for the one a module hosts");
+    auto *module = sub->add_option("module", stub.module, "A module's name, or the path of its manifest");
+    sub->add_option("-o,--output", stub.output, "The stub");
+    sub->add_option("--source", stub.source, "Write its C source, too");
+    sub->add_option("--original", stub.original, "The library to stand in for, instead of the manifest's");
+    sub->add_option("--module-dir", stub.bake_dir, "Manifests that a supervisor of the stub's own reads");
+    sub->add_flag("--keep-replies", stub.keep_replies, "For hosts that read an answer after its callback");
+    sub->add_flag("--no-progress", stub.no_progress, "For hosts that do not know code 3");
+    sub->add_flag("--later-codes", stub.later_codes, "For hosts that know codes 4 to 9");
+    sub->add_option("--check", stub.check, "Compare symbols, versions and soname of ORIGINAL and STUB")
+        ->expected(2)
+        ->type_name("ORIGINAL STUB")
+        ->excludes(module);
+    sub->callback([&stub] {
+        if (stub.check.empty() && stub.module.empty())
+            throw CLI::RequiredError("module");
+        if (stub.check.empty() && stub.output.empty() && stub.source.empty())
+            throw CLI::RequiredError("--output or --source");
+    });
+    add_connect(sub, stub.connect);
+    return sub;
+}
+
+CLI::App *add_module_init(CLI::App &app, ModuleInitOptions &init) {
+    auto *module = app.add_subcommand("module", "Prepare a library to be hosted");
+    module->require_subcommand(1);
+    auto *sub = module->add_subcommand("init", "Write a first manifest from a library's symbols; runs nothing of it");
+    sub->add_option("library", init.library, "The shared library")->required();
+    sub->add_option("-o,--output", init.output, "A new file for the manifest, instead of stdout");
+    return sub;
+}
+
 Finished finished(CLI::App &app, const CLI::ParseError &error) {
     std::ostringstream out, err;
     int status = app.exit(error, out, err);
@@ -81,6 +114,8 @@ Command parse_command_line(int argc, const char *const *argv, const std::string 
     CrashesOptions crashes;
     ResetOptions reset;
     BenchOptions bench;
+    StubOptions stub;
+    ModuleInitOptions module_init;
     app.require_subcommand(1);
     app.set_version_flag("--version", "berth " + version);
     auto *call_app = add_call(app, call);
@@ -88,7 +123,9 @@ Command parse_command_line(int argc, const char *const *argv, const std::string 
     auto *status_app = add_status(app, status, "status", "Supervisor, modules, workers and contexts");
     auto *crashes_app = add_crashes(app, crashes);
     auto *reset_app = add_reset(app, reset);
+    auto *stub_app = add_stub(app, stub);
     add_bench(app, bench);
+    auto *module_init_app = add_module_init(app, module_init);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
@@ -101,6 +138,10 @@ Command parse_command_line(int argc, const char *const *argv, const std::string 
         return modules;
     if (status_app->parsed())
         return status;
+    if (stub_app->parsed())
+        return stub;
+    if (module_init_app->parsed())
+        return module_init;
     if (crashes_app->parsed())
         return crashes;
     if (reset_app->parsed())

@@ -47,13 +47,30 @@ struct BenchOptions {
     std::string plot; // file for an SVG, or ""
 };
 
+struct StubOptions {
+    ConnectOptions connect;
+    std::string module;             // a name, or the path of a manifest
+    std::string output;             // the stub, or ""
+    std::string source;             // where to leave its C source, or ""
+    std::string original;           // the library it stands in for, or "": the manifest's
+    std::string bake_dir;           // manifests for the stub's private supervisor, or ""
+    std::vector<std::string> check; // or only compare these two
+    bool keep_replies = false, no_progress = false, later_codes = false;
+};
+
+struct ModuleInitOptions {
+    std::string library;
+    std::string output; // file for the manifest; "" or "-": stdout
+};
+
 // Nothing to run: help and version (status 0), or a command line that means nothing (kExitUsage).
 struct Finished {
     int status = 0;
     std::string out, err;
 };
 
-using Command = std::variant<Finished, CallOptions, StatusOptions, CrashesOptions, ResetOptions, BenchOptions>;
+using Command = std::variant<Finished, CallOptions, StatusOptions, CrashesOptions, ResetOptions, BenchOptions,
+                             StubOptions, ModuleInitOptions>;
 
 // `version` is what --version prints.
 Command parse_command_line(int argc, const char *const *argv, const std::string &version);

@@ -304,6 +304,11 @@ struct completion *completion_pop(struct context *context, struct completion_que
 int context_complete(struct context *context, uint32_t kind, uint64_t id, int32_t ret, berth_callback callback,
                      void *user_data, const void *data, size_t len);
 
+/* progress.c. A PROGRESS frame on its way to callback or berth_reap. As the drain's own: 0, -EBADMSG, or -ENOMEM or
+ * -ENOBUFS: come again. Baton held. */
+int context_take_progress(struct context *context, const struct berth_frame_header *header, const uint8_t *payload,
+                          struct reap_sink *sink);
+
 /* callback_threads.c */
 int reply_thread_need(struct context *context);
 int event_thread_need(struct context *context);

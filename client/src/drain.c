@@ -110,6 +110,7 @@ struct completion *completion_new(uint32_t kind, uint64_t id, int32_t ret, berth
     *completion = (struct completion){NULL, id, kind, ret, callback, user_data, len};
     if (len)
         memcpy(completion->data, data, len);
+    completion->data[len] = 0;
     return completion;
 }
 
@@ -291,6 +292,8 @@ static int take_frame(struct context *context, const struct berth_frame_header *
                       struct request *own, struct reap_sink *sink) {
     if (header->kind == BERTH_FRAME_REPLY)
         return take_reply(context, header, payload, own, sink);
+    if (header->kind == BERTH_FRAME_PROGRESS)
+        return context_take_progress(context, header, payload, sink);
     /* Recycling: the worker's death showed before its last word was read. */
     uint32_t state = context_state(context);
     if (header->kind != BERTH_FRAME_CLOSED || header->code > BERTH_KILLED ||

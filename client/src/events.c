@@ -102,6 +102,7 @@ static int copy_event(struct context *context, struct berth_frame_header *header
     if (!*copy)
         return 0;
     memcpy(*copy, payload, header->size);
+    (*copy)[header->size] = 0;
     return 1;
 }
 

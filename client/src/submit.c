@@ -91,15 +91,41 @@ int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t
     return 0;
 }
 
-int context_submit(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+static int any_abandoned(const struct context *context) {
+    for (uint32_t slot = 0; slot < context->max_in_flight; slot++)
+        if (__atomic_load_n(&context->requests[slot].state, __ATOMIC_RELAXED) == REQUEST_ABANDONED)
+            return 1;
+    return 0;
+}
+
+/* The worker's answers to requests that were given up are read with others'. Where there are no others nobody reads,
+ * and their slots would not come back. */
+static void read_late_answers(struct context *context) {
+    if (!any_abandoned(context) || !baton_take(context))
+        return;
+    context_drain(context, NULL, NULL, (int)context->max_in_flight);
+    baton_give(context);
+}
+
+static int submit_once(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
                    const struct request *what, struct request **out, uint64_t *out_id) {
-    if (len > BERTH_MAX_PAYLOAD)
-        return BERTH_RET_TOO_LARGE;
     pthread_mutex_lock(&context->submit_lock);
     int rc = context_submit_locked(context, frame_kind, method, data, len, what, out, out_id);
     if (len > BERTH_HOT_WINDOW)
         context->last_large_ns = berth_now_ns();
     pthread_mutex_unlock(&context->submit_lock);
+    return rc;
+}
+
+int context_submit(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
+                   const struct request *what, struct request **out, uint64_t *out_id) {
+    if (len > BERTH_MAX_PAYLOAD)
+        return BERTH_RET_TOO_LARGE;
+    int rc = submit_once(context, frame_kind, method, data, len, what, out, out_id);
+    if (rc == BERTH_RET_BUSY) {
+        read_late_answers(context);
+        rc = submit_once(context, frame_kind, method, data, len, what, out, out_id);
+    }
     if (len > BERTH_HOT_WINDOW)
         context_arm_tick(context, context->last_large_ns + TRIM_AFTER_NS);
     return rc;

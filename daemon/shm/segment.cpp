@@ -62,6 +62,7 @@ Result<Segment> Segment::attach(UniqueFd fd) {
     std::memcpy(&copy, segment.base(), sizeof copy);
     if (auto why = check_segment_header(copy, memfd->size()); !why.empty())
         return Error{14, why};
+    segment.minor_ = copy.minor;
     segment.max_payload_ = copy.max_payload;
     segment.max_in_flight_ = copy.max_in_flight;
     std::memcpy(segment.rings_, copy.rings, sizeof copy.rings);

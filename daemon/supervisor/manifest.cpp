@@ -6,6 +6,8 @@
 #include <optional>
 #include <toml++/toml.h>
 
+#include "base/nimffi_settings.h"
+
 namespace berth {
 namespace {
 
@@ -62,6 +64,8 @@ class Reader {
     void library(const toml::node &node);
     std::string one_of(std::string_view key, const toml::node &node, std::string_view usual, std::string_view other);
     void env(const toml::node &node);
+    void adapter(const toml::table &table);
+    void nimffi(const toml::table &table);
     void default_name();
     void mistake(uint32_t line, std::string_view key, std::string_view what);
 
@@ -181,8 +185,37 @@ void Reader::key(std::string_view key, const toml::node &node) {
         count(key, node, kMaxEventBytes, manifest_.max_event_bytes);
     else if (key == "env")
         env(node);
+    else if (key == "adapter")
+        text(key, node, manifest_.adapter);
+    else if (key == "nim-ffi") // the adapter's own
+        return;
     else
         mistake(line_of(node), key, "unknown");
+}
+
+void Reader::adapter(const toml::table &table) {
+    auto *named = table.get("adapter");
+    if (named && named->is_string() && manifest_.adapter != "nim-ffi")
+        mistake(line_of(*named), "adapter", "must be \"nim-ffi\"");
+    if (auto *settings = table.get("nim-ffi"); settings && !named)
+        mistake(line_of(*settings), "nim-ffi", "goes with adapter = \"nim-ffi\" only");
+    if (manifest_.adapter == "nim-ffi")
+        nimffi(table);
+}
+
+// Libraries of this kind keep globals, so a process has one context unless the manifest says otherwise.
+void Reader::nimffi(const toml::table &table) {
+    if (!table.contains("recycle"))
+        manifest_.recycle = RecyclePolicy::Process;
+    auto *node = table.get("nim-ffi");
+    static const toml::table nothing;
+    auto *settings = node ? node->as_table() : &nothing;
+    if (!settings)
+        return mistake(line_of(*node), "nim-ffi", fmt::format("must be a table, not {}", type_name(node->type())));
+    read_nimffi_settings(*settings, [this](uint32_t line, const std::string &key, const std::string &what) {
+        mistake(line, key, what);
+    });
+    manifest_.adapter_settings = nimffi_document(*settings, manifest_.recycle == RecyclePolicy::Context);
 }
 
 void Reader::default_name() {
@@ -194,6 +227,7 @@ void Reader::default_name() {
 Result<Manifest> Reader::read(const toml::table &table) {
     for (auto &&[name, node] : table)
         key(name.str(), node);
+    adapter(table);
     if (!table.contains("name"))
         default_name();
     if (!table.contains("library"))
@@ -210,7 +244,8 @@ bool Manifest::serves_like(const Manifest &other) const {
            teardown_timeout_ms == other.teardown_timeout_ms && start_grace_ms == other.start_grace_ms &&
            max_uses == other.max_uses && max_rss_mib == other.max_rss_mib && max_age_ms == other.max_age_ms &&
            max_recycling == other.max_recycling && recycle == other.recycle && overflow == other.overflow &&
-           max_events == other.max_events && max_event_bytes == other.max_event_bytes && env == other.env;
+           max_events == other.max_events && max_event_bytes == other.max_event_bytes &&
+           adapter == other.adapter && adapter_settings == other.adapter_settings && env == other.env;
 }
 
 std::string manifest_error_line(const std::string &file, uint32_t line, std::string_view key, std::string_view what) {

@@ -29,6 +29,8 @@ struct Manifest {
     uint32_t idle_timeout_ms = 60000; // an idle worker above the spares ends after so long
     uint32_t max_recycling = 0;       // teardowns at once; 0: no bound
     RecyclePolicy recycle = RecyclePolicy::Context;
+    std::string adapter;          // "": the library speaks module.h itself
+    std::string adapter_settings; // what the adapter reads
     uint32_t quarantine_after = 5; // crashes in a row; 0: never
     uint32_t quarantine_window_ms = 60'000;
     uint32_t quarantine_ms = 600'000;

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include "supervisor/adapter_files.h"
 #include "supervisor/process_memory.h"
 #include "supervisor/worker_env.h"
 
@@ -35,6 +36,15 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
                          identity.gid};
     if (!service.empty())
         options.args.insert(options.args.end(), {"--service", service});
+    UniqueFd settings;
+    if (!manifest.adapter.empty()) {
+        auto made = settings_file(manifest.adapter_settings);
+        if (!made)
+            return made.error();
+        settings = std::move(*made);
+        options.settings_fd = settings.get();
+        options.args.insert(options.args.end(), {"--adapter", adapter_library(program, manifest.adapter)});
+    }
     std::unique_ptr<Worker> worker(new Worker(loop, UniqueFd(pair[0]), std::move(module), identity, owner));
     if (auto spawned = worker->process_.spawn(options, std::move(theirs)); !spawned)
         return spawned.error();

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/adapter_entry.h"
 #include "crash_area.h"
 #include "shm/memfd.h"
 #include "supervisor/process_setup.h"
@@ -86,7 +87,9 @@ Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control)
         return area.error();
     crash_area_ = area->release();
     auto started =
-        start(options, {-1, write_ends[0].get(), write_ends[1].get(), control.get(), crash_area_.get()});
+        start(options, {-1, write_ends[0].get(), write_ends[1].get(), control.get(), crash_area_.get(),
+                        options.settings_fd});
+    static_assert(kAdapterSettingsFd == 5);
     if (!started)
         return started;
     for (auto &output : outputs_)
@@ -95,12 +98,12 @@ Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control)
     return true;
 }
 
-Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<int, 5> &stdio) {
+Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<int, 6> &stdio) {
     std::vector<std::string> args = options.args;
     args.insert(args.begin(), options.program);
     auto argv = pointers(args);
     auto env = pointers(options.env);
-    uv_stdio_container_t containers[5];
+    uv_stdio_container_t containers[6];
     for (size_t i = 0; i < stdio.size(); i++) {
         containers[i].flags = stdio[i] < 0 ? UV_IGNORE : UV_INHERIT_FD;
         containers[i].data.fd = stdio[i];

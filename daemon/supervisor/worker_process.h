@@ -22,6 +22,7 @@ struct SpawnOptions {
     bool change_user = false;
     uid_t uid = 0;
     gid_t gid = 0;
+    int settings_fd = -1; // of the adapter: the worker gets it as kAdapterSettingsFd
 };
 
 struct ProcessEnd {
@@ -67,7 +68,7 @@ class WorkerProcess {
     };
 
     Result<bool> open_outputs(std::array<UniqueFd, 2> &write_ends);
-    Result<bool> start(const SpawnOptions &options, const std::array<int, 5> &stdio);
+    Result<bool> start(const SpawnOptions &options, const std::array<int, 6> &stdio);
     void read(Output &output, size_t most);
     void give(const std::vector<std::string> &lines);
     void exited(const ProcessEnd &end);

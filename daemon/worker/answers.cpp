@@ -17,6 +17,8 @@ constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
 constexpr std::string_view kTooLargeText = "the answer is larger than 16 MiB";
 constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
 constexpr size_t kMaxEventName = 255;
+constexpr size_t kMaxProgress = 255;
+constexpr uint32_t kMinorWithProgress = 1;
 
 void trim_ring(berth_ring_producer &ring) {
     if (ring.high_water <= 2 * BERTH_HOT_WINDOW || berth_ring_refresh_head(&ring) != 0 || ring.head_seen != ring.tail)
@@ -58,6 +60,7 @@ void Answers::attach(const Lease &lease) {
     sticky_ = lease.sticky;
     events_stuck_ = false;
     max_payload_ = segment.max_payload();
+    knows_progress_ = segment.minor() >= kMinorWithProgress;
     host_eventfd_ = lease.host_eventfd.get();
     header_ = segment.header();
 }
@@ -149,6 +152,27 @@ int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
     else
         write(id, BERTH_FRAME_REPLY, ret, data, len);
     answered_.store(answered_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return 0;
+}
+
+int Answers::progress(uint64_t id, const void *text, size_t len) {
+    uint8_t *payload;
+    auto slot = static_cast<uint32_t>(id);
+    std::lock_guard lock(reply_lock_);
+    if (!header_ || id == 0 || slot >= slots_ || in_flight_[slot].load(std::memory_order_acquire) != id ||
+        len > kMaxProgress)
+        return -1;
+    if (!knows_progress_)
+        return 1;
+    if (int rc = berth_ring_reserve(&reply_, static_cast<uint32_t>(len), &payload); rc != 0) {
+        if (rc == -EBADMSG)
+            host_lies_ = true;
+        return 1;
+    }
+    if (len)
+        std::memcpy(payload, text, len);
+    berth_frame_header header{static_cast<uint32_t>(len), BERTH_FRAME_PROGRESS, 0, id, 0, 0, 0};
+    wake(reply_, berth_ring_commit(&reply_, &header));
     return 0;
 }
 

@@ -29,6 +29,8 @@ class Answers {
 
     // 0, or -1 when nobody waits for this answer.
     int reply(uint64_t id, uint32_t ret, const void *data, size_t len);
+    // 0, 1 when it was left out, or -1 when nobody waits for it or it is too long.
+    int progress(uint64_t id, const void *text, size_t len);
     int emit(const char *name, const void *data, size_t len);
     void closed(uint32_t outcome, uint32_t cut_off);
 
@@ -73,6 +75,7 @@ class Answers {
     bool sticky_ = false;
     std::atomic<bool> events_stuck_{false};
     uint32_t max_payload_ = 0;
+    bool knows_progress_ = false;
     uint32_t slots_ = 0;
     std::unique_ptr<std::atomic<uint64_t>[]> in_flight_, cancelled_; // by slot: the id, or 0
     uint32_t slots_made_ = 0;

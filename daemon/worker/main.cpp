@@ -27,12 +27,17 @@ int module_reply(berth_request request, int ret, const void *data, size_t len) {
 }
 int module_emit(const char *name, const void *data, size_t len) { return answers.emit(name, data, len); }
 void module_log(const char *text) { std::fprintf(stderr, "%s\n", text ? text : ""); }
+int module_progress(berth_request request, const void *text, size_t len) {
+    return answers.progress(request, text, len);
+}
 
-const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_reply, module_emit, module_log};
+const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_reply, module_emit, module_log,
+                                 module_progress};
 
 struct Arguments {
     std::string module, library;
     std::string service; // the socket of the service that started us; a private supervisor has none
+    std::string adapter; // "": the library is a module itself
 };
 
 bool parse(int argc, char **argv, Arguments &out) {
@@ -44,6 +49,8 @@ bool parse(int argc, char **argv, Arguments &out) {
             out.library = argv[i + 1];
         else if (key == "--service")
             out.service = argv[i + 1];
+        else if (key == "--adapter")
+            out.adapter = argv[i + 1];
         else
             return false;
     }
@@ -67,6 +74,12 @@ bool die_with_supervisor() {
 }
 void outlive_supervisor() { prctl(PR_SET_PDEATHSIG, 0); }
 
+berth::Result<berth::Module> load(const Arguments &arguments) {
+    if (arguments.adapter.empty())
+        return berth::Module::load(arguments.library, &worker_abi);
+    return berth::Module::load_adapted(arguments.adapter, arguments.library, &worker_abi);
+}
+
 // Signals go to the library's thread, as they would in a program that links the library.
 void start_control_thread(berth::ControlThread &control) {
     sigset_t all, before;
@@ -84,7 +97,7 @@ void start_control_thread(berth::ControlThread &control) {
 int main(int argc, char **argv) {
     Arguments arguments;
     if (!parse(argc, argv, arguments)) {
-        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH [--service SOCKET], "
+        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH [--service SOCKET] [--adapter PATH], "
                              "with a control socket as descriptor 3\n");
         return 2;
     }
@@ -96,7 +109,7 @@ int main(int argc, char **argv) {
         return 1;
     berth::Channel channel{berth::UniqueFd(kControlFd)};
     berth::install_crash_handler(BERTH_CRASH_FD); // a worker without one serves as well
-    auto module = berth::Module::load(arguments.library, &worker_abi);
+    auto module = load(arguments);
     if (!module) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));
         return 1;

@@ -2,7 +2,10 @@
 
 #include <cstring>
 #include <dlfcn.h>
+#include <unistd.h>
 
+#include "base/adapter_entry.h"
+#include "base/unique_fd.h"
 #include "control.h"
 
 namespace berth {
@@ -23,6 +26,20 @@ std::string check_abi(const struct berth_module *module) {
     return {};
 }
 
+Result<std::string> read_settings() {
+    UniqueFd fd(kAdapterSettingsFd);
+    std::string settings;
+    char part[4096];
+    ssize_t size;
+    while ((size = ::read(fd.get(), part, sizeof part)) != 0) {
+        if (size < 0 && errno != EINTR)
+            return Error{1, std::string("the adapter's settings: ") + std::strerror(errno)};
+        if (size > 0)
+            settings.append(part, static_cast<size_t>(size));
+    }
+    return settings;
+}
+
 } // namespace
 
 Result<Module> Module::load(const std::string &path, const berth_worker *worker) {
@@ -32,10 +49,32 @@ Result<Module> Module::load(const std::string &path, const berth_worker *worker)
     auto entry = reinterpret_cast<berth_module_entry>(dlsym(library, "berth_module"));
     if (!entry)
         return Error{1, std::string("not a berth module: ") + dlerror()};
-    const struct berth_module *described = entry(worker);
-    if (auto why = check_abi(described); !why.empty())
+    return described(path, entry(worker));
+}
+
+Result<Module> Module::load_adapted(const std::string &adapter, const std::string &library,
+                                    const berth_worker *worker) {
+    auto settings = read_settings();
+    if (!settings)
+        return settings.error();
+    void *loaded = dlopen(adapter.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!loaded)
+        return Error{1, std::string("cannot load the adapter: ") + dlerror()};
+    auto entry = reinterpret_cast<AdapterEntry>(dlsym(loaded, kAdapterSymbol));
+    if (!entry)
+        return Error{1, std::string("not an adapter: ") + dlerror()};
+    char why[4096] = "";
+    AdapterInput input{library.c_str(), settings->data(), settings->size()};
+    const struct berth_module *module = entry(worker, &input, why, sizeof why);
+    if (!module)
+        return Error{1, why};
+    return described(library, module);
+}
+
+Result<Module> Module::described(const std::string &path, const struct berth_module *abi) {
+    if (auto why = check_abi(abi); !why.empty())
         return Error{1, path + ": " + why};
-    Module module(described);
+    Module module(abi);
     if (auto why = module.index_methods(); !why.empty())
         return Error{1, path + ": " + why};
     return module;

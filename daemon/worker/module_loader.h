@@ -13,6 +13,9 @@ class Module {
   public:
     // dlopen, entry point, ABI and method table; the error text includes dlerror's. Call on the library thread.
     static Result<Module> load(const std::string &path, const berth_worker *worker);
+    // The same through an adapter (base/adapter_entry.h), with its settings from descriptor kAdapterSettingsFd.
+    static Result<Module> load_adapted(const std::string &adapter, const std::string &library,
+                                       const berth_worker *worker);
 
     const struct berth_module &abi() const { return *module_; }
     // The index of the method with this id, or -1.
@@ -25,6 +28,7 @@ class Module {
     std::string method_ids() const;   // 4 bytes each, for READY
     std::string method_names() const; // a newline between
   private:
+    static Result<Module> described(const std::string &path, const struct berth_module *module);
     explicit Module(const struct berth_module *module) : module_(module) {}
     std::string index_methods();
     const struct berth_module *module_;

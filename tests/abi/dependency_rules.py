@@ -24,6 +24,8 @@ LIBRARIES = {
     'json': re.compile(r'^nlohmann/'),
     'systemd': re.compile(r'^systemd/'),
     'sqlite': re.compile(r'^sqlite3'),
+    'libffi': re.compile(r'^ffi(target)?\.h$'),
+    'libelf': re.compile(r'^(g?elf|libelf)\.h$|^elfutils/'),
 }
 
 # Headers that a pure state machine has no use for.
@@ -37,18 +39,18 @@ FOLDERS = {
     'proto': ({'proto'}, set()),
     'client/include': ({'client/include'}, set()),
     'client/src': ({'client/src', 'client/include', 'proto'}, {'libcbor'}),
-    'client/stub': ({'client/stub', 'client/include'}, None),
+    'client/stub': ({'client/stub', 'client/include', 'proto'}, {'libcbor'}),
     'client/cpp': ({'client/cpp', 'client/include'}, set()),
     'client/examples': ({'client/examples', 'client/include', 'client/cpp'}, None),
     'client/cli': ({'client/cli', 'client/include', 'daemon/base', 'daemon/control', 'proto'}, None),
-    'daemon/base': ({'daemon/base'}, set()),
+    'daemon/base': ({'daemon/base'}, {'libelf', 'toml++'}),
     'daemon/control': ({'daemon/control', 'daemon/base', 'proto'}, {'libcbor'}),
     'daemon/shm': ({'daemon/shm', 'daemon/base', 'proto'}, {'boost'}),
     'daemon/supervisor': ({'daemon/supervisor', 'daemon/base', 'daemon/control', 'daemon/shm', 'proto',
                            'client/include'}, None),
     'daemon/worker': ({'daemon/worker', 'daemon/base', 'daemon/control', 'daemon/shm', 'proto',
                        'client/include'}, None),
-    'daemon/adapters': ({'daemon/adapters', 'daemon/base', 'proto'}, None),
+    'daemon/adapters': ({'daemon/adapters', 'daemon/base', 'daemon/modules', 'proto'}, None),
     'daemon/modules': ({'daemon/modules', 'daemon/base', 'proto'}, None),
 }
 
@@ -91,8 +93,13 @@ def violations_of(root, path, quoted, name):
         yield f'client/cpp includes berth.h and the C++ standard library only ({name})'
     if folder == 'daemon/supervisor' and base in ('ring.h', 'spin.h', 'futex.h', 'segment.h'):
         yield f'the supervisor never touches a segment or ring ({name})'
+    if folder == 'daemon/adapters' and base in ('ring.h', 'ring_abi.h', 'control.h'):
+        yield f'an adapter knows module.h, and neither rings nor control plane ({name})'
     if folder == 'daemon/worker' and LIBRARIES['libuv'].match(name):
         yield f'the worker never includes libuv ({name})'
+    if folder in ('daemon/worker', 'daemon/supervisor') and (LIBRARIES['libffi'].match(name) or
+                                                             LIBRARIES['libelf'].match(name)):
+        yield f'what only some libraries need is their adapter\'s ({name})'
     if re.search(r'_fsm\.(h|c|cpp)$', path) and IO.search(name):
         yield f'a state machine includes no I/O header ({name})'
 
@@ -154,6 +161,16 @@ SELF_TEST = [  # file, include, whether that is a violation
     ('daemon/supervisor/lease_fsm.h', '<uv.h>', True),
     ('daemon/supervisor/lease_fsm.cpp', '<sys/socket.h>', True),
     ('daemon/supervisor/lease_fsm.cpp', '"control/channel.h"', True),
+    ('daemon/worker/a.cpp', '<ffi.h>', True),
+    ('daemon/worker/a.cpp', '<gelf.h>', True),
+    ('daemon/worker/a.cpp', '"adapters/nimffi_adapter.h"', True),
+    ('daemon/supervisor/a.cpp', '"adapters/nimffi_adapter.h"', True),
+    ('daemon/adapters/a.cpp', '<ffi.h>', False),
+    ('daemon/adapters/a.cpp', '"module.h"', False),
+    ('daemon/adapters/a.cpp', '"base/result.h"', False),
+    ('daemon/adapters/a.cpp', '"modules/cbor_check.h"', False),
+    ('daemon/adapters/a.cpp', '"control/channel.h"', True),
+    ('daemon/adapters/a.cpp', '"ring.h"', True),
     ('daemon/modules/a.c', '"module.h"', False),
     ('daemon/modules/a.c', '<berth/module.h>', False),
     ('daemon/modules/a.c', '"control/channel.h"', True),
@@ -163,7 +180,9 @@ SELF_TEST = [  # file, include, whether that is a violation
 def self_test():
     wrong = 0
     exist = ['proto/' + name for name in PROTO] + [
-        'client/include/berth/berth.h', 'client/cpp/include/berth/berth.hpp', 'daemon/base/result.h', 'daemon/control/channel.h', 'daemon/supervisor/pool.h']
+        'client/include/berth/berth.h', 'client/cpp/include/berth/berth.hpp', 'daemon/base/result.h',
+        'daemon/control/channel.h', 'daemon/supervisor/pool.h', 'daemon/adapters/nimffi_adapter.h',
+        'daemon/modules/cbor_check.h']
     for path, include, violation in SELF_TEST:
         with tempfile.TemporaryDirectory() as root:
             for name in exist + [path]:

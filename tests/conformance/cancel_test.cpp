@@ -84,3 +84,20 @@ TEST_CASE("cancel interrupts a long query of sqlite") {
         CHECK(json(db->call("query", cbor(R"({"sql": "SELECT 1"})")).bytes).find("[[1]]") != std::string::npos);
     });
 }
+
+TEST_CASE_FIXTURE(LeakChecked, "cancelled requests give their places back, with nobody waiting for an answer") {
+    Host host;
+    Context context(host, "echo", "", {.max_in_flight = 4});
+    for (int i = 0; i < 20; i++) {
+        Record record;
+        uint64_t id;
+        int ret = -1;
+        CHECK(eventually([&] {
+            ret = context.submit("later", later_request(600000, "x"), Record::callback, &record, &id);
+            return ret != BERTH_RET_BUSY;
+        }));
+        REQUIRE(ret == BERTH_RET_OK);
+        CHECK(berth_cancel(context.handle(), id) == BERTH_RET_OK);
+        CHECK(eventually([&] { return record.answered(); }));
+    }
+}

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "cbor_text.h"
-#include "command.h"
 #include "crash_modules.h"
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
+#include "program.h"
 #include "service.h"
 
 using namespace berth::test;
@@ -245,25 +245,25 @@ TEST_CASE_FIXTURE(LeakChecked, "the command line shows the crashes of a service"
     Service service;
     Host host(service.socket());
     std::string berth = needed_variable("BERTH_CLI");
-    Ran none = run({berth, "crashes", "--socket", service.socket()});
+    Ran none = run_program({berth, "crashes", "--socket", service.socket()});
     CHECK(none.out == "no crashes\n");
     CHECK(Context(host).call("die", cbor(R"({"how": "abort"})")).ret == BERTH_RET_WORKER_DIED);
     last_crash(host, 1);
-    Ran text = run({berth, "crashes", "--socket", service.socket()});
+    Ran text = run_program({berth, "crashes", "--socket", service.socket()});
     CHECK(text.status == 0);
     for (const char *part : {" echo ", ": SIGABRT\n", "it ran die, request ", "11 bytes", "libberth-echo.so+0x", "rip 0x"})
         CHECK_MESSAGE(text.out.find(part) != std::string::npos, part << " in\n" << text.out);
-    Ran json = run({berth, "crashes", "--json", "--socket", service.socket()});
+    Ran json = run_program({berth, "crashes", "--json", "--socket", service.socket()});
     CHECK(json.status == 0);
     CHECK(Json::parse(json.out)[0]["request"]["method"] == "die");
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "the command line with a supervisor of its own has nothing to show, and says so") {
     std::string berth = needed_variable("BERTH_CLI");
-    Ran ran = run({berth, "crashes", "--private"});
+    Ran ran = run_program({berth, "crashes", "--private"});
     CHECK(ran.status == 0);
     CHECK(ran.out.find("No service runs here") == 0);
-    CHECK(run({berth, "crashes", "--private", "--json"}).out == "[]\n");
+    CHECK(run_program({berth, "crashes", "--private", "--json"}).out == "[]\n");
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a service with a state directory keeps the reports as files, and its workers do not see it") {

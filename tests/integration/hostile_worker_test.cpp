@@ -82,6 +82,8 @@ TEST_CASE_FIXTURE(LeakChecked, "reply rings that cannot be: PROTOCOL for everyth
         {"a slot that is not", reply(frame(BERTH_FRAME_REPLY, uint64_t(1) << 32 | 70000))},
         {"a ret that no worker sends", reply(frame(BERTH_FRAME_REPLY, uint64_t(1) << 32, BERTH_RET_FORKED))},
         {"a size past the tail", reply(frame(BERTH_FRAME_REPLY, uint64_t(1) << 32, 0, 1 << 20))},
+        {"progress of nothing", reply(frame(BERTH_FRAME_PROGRESS, uint64_t(7) << 32 | 900))},
+        {"progress of a slot that is not", reply(frame(BERTH_FRAME_PROGRESS, uint64_t(1) << 32 | 70000))},
         {"closed, unasked", reply(frame(BERTH_FRAME_CLOSED, 0))},
         {"a jump to nowhere", reply(frame(kSkip, 77, 0, 64))},
     };

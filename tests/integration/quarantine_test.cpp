@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "cbor_text.h"
-#include "command.h"
 #include "crash_modules.h"
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
+#include "program.h"
 #include "service.h"
 
 using namespace berth::test;
@@ -156,20 +156,21 @@ TEST_CASE_FIXTURE(LeakChecked, "reset on the command line") {
     std::string berth = needed_variable("BERTH_CLI");
     crash(host);
     CHECK(eventually([&] { return try_open(host).ret == BERTH_RET_EXHAUSTED; }));
-    Ran wrong = run({berth, "reset", "--socket", service.socket(), "nowhere"});
+    Ran wrong = run_program({berth, "reset", "--socket", service.socket(), "nowhere"});
     CHECK(wrong.status == 3);
-    CHECK(wrong.out.find("NO_MODULE") != std::string::npos);
-    Ran ran = run({berth, "reset", "--socket", service.socket(), "crasher"});
+    CHECK(wrong.err.find("NO_MODULE") != std::string::npos);
+    Ran ran = run_program({berth, "reset", "--socket", service.socket(), "crasher"});
     CHECK(ran.status == 0);
-    CHECK(ran.out == "");
+    CHECK(ran.out + ran.err == "");
     CHECK(try_open(host).ret == BERTH_RET_OK);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "one user's crashes are not another's: neither the reports nor the quarantine") {
     constexpr uid_t kNobody = 65534;
     std::string berth = needed_variable("BERTH_CLI");
-    bool can = ::geteuid() == 0 && run({berth, "--version"}, kNobody).status == 0 &&
-               run({"/usr/bin/test", "-r", needed_variable("BERTH_TEST_MODULES") + "/libberth-crasher.so"}, kNobody).status == 0;
+    std::string crasher = needed_variable("BERTH_TEST_MODULES") + "/libberth-crasher.so";
+    bool can = ::geteuid() == 0 && run_program({berth, "--version"}, {}, kNobody).status == 0 &&
+               run_program({"test", "-r", crasher}, {}, kNobody).status == 0;
     if (!can) {
         MESSAGE("not root, or the build tree is closed to other users: not tested");
         return;
@@ -181,15 +182,15 @@ TEST_CASE_FIXTURE(LeakChecked, "one user's crashes are not another's: neither th
     auto as_nobody = [&](std::vector<std::string> arguments) {
         arguments.insert(arguments.begin(), berth);
         arguments.insert(arguments.begin() + 2, {"--socket", service.socket()});
-        return run(arguments, kNobody);
+        return run_program(arguments, {}, kNobody);
     };
     Host root(service.socket());
     crash(root);
     CHECK(as_nobody({"crashes", "--json"}).out == "[]\n");
     for (int i = 0; i < 2; i++)
-        CHECK(as_nobody({"call", "crasher", "plain"}).out.find("WORKER_DIED") != std::string::npos);
+        CHECK(as_nobody({"call", "crasher", "plain"}).err.find("WORKER_DIED") != std::string::npos);
     Ran held = as_nobody({"call", "crasher", "fine"});
-    CHECK_MESSAGE(held.out.find("EXHAUSTED") != std::string::npos, held.out);
+    CHECK_MESSAGE(held.err.find("EXHAUSTED") != std::string::npos, held.err);
     CHECK(try_open(root).ret == BERTH_RET_OK);
     std::string theirs = as_nobody({"crashes", "--json"}).out;
     CHECK(theirs.find("\"uid\": 65534") != std::string::npos);

@@ -62,8 +62,9 @@ void DirectModule::on_log(const char *text) {
 }
 
 const struct berth_worker *DirectModule::table() {
-    static const struct berth_worker worker = {BERTH_MODULE_ABI, sizeof(struct berth_worker), on_reply, on_emit,
-                                               on_log};
+    // Progress is left out, as for a host that is too old for it.
+    static const struct berth_worker worker = {BERTH_MODULE_ABI, sizeof(struct berth_worker), on_reply, on_emit, on_log,
+                                               [](berth_request, const void *, size_t) { return 1; }};
     return &worker;
 }
 

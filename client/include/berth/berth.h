@@ -101,9 +101,9 @@ enum berth_ret {
 typedef struct berth_client  { uint64_t bits; } berth_client;
 typedef struct berth_context { uint64_t bits; } berth_context;
 
-/* ret is one of berth_ret; data is valid during the call only, and may be any pointer when len is 0. Runs on a thread
- * of berth's, one callback of a context's answers at a time and one of its events; no lock is held. It may call
- * anything here but berth_disconnect; the context's other callbacks wait for its end. It must not throw. */
+/* ret is one of berth_ret; data is valid during the call only, and a zero byte follows it. Runs on a thread of berth's,
+ * one callback of a context's answers at a time and one of its events; no lock is held. It may call anything here but
+ * berth_disconnect; the context's other callbacks wait for its end. It must not throw. */
 typedef void (*berth_callback)(int ret, const uint8_t *data, size_t len, void *user_data);
 
 struct berth_options {
@@ -237,8 +237,9 @@ int berth_call_static(berth_client client, const char *module, const char *metho
                       int timeout_ms, struct berth_reply *reply);
 
 /* Sends a request and returns. Its answer goes to `callback`, on the context's reply thread, or, with callback == NULL,
- * to berth_reap. Before that come any number of STALE_WARNs, one each stale_warn_ms. *out_id (NULL: not wanted) is
- * written before the answer can come. The answer's ret is as berth_call's, or CANCELLED.
+ * to berth_reap. Before that come any number of STALE_WARNs, one each stale_warn_ms, and one whenever the module says
+ * that it still works on the request. *out_id (NULL: not wanted) is written before the answer can come. The answer's
+ * ret is as berth_call's, or CANCELLED.
  * Returns: OK: accepted, there will be one answer. Else refused, and `callback` is not called: TOO_LARGE; BUSY;
  * QUEUE_FULL; RECYCLED; CLOSED; WORKER_DIED, or what else ended the context; EXHAUSTED (no thread); INVALID_CTX;
  * FORKED; INVALID_ARGUMENT. */

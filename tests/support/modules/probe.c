@@ -9,11 +9,12 @@
 
 static const struct berth_worker *worker;
 
-enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK, HANG };
+enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK, HANG, PROGRESS };
 
 static const struct berth_method methods[] = {{"say", 0},  {"big", 0},         {"twice", 0},
                                               {"mute", 0}, {"environment", 0}, {"fail_empty", 0},
-                                              {"serial", 0}, {"leak", 0},      {"hang", 0}};
+                                              {"serial", 0}, {"leak", 0},      {"hang", 0},
+                                              {"progress", 0}};
 
 static int creates; /* in this process */
 
@@ -63,6 +64,18 @@ static void environment(berth_request request, const uint8_t *data, size_t len) 
     worker->reply(request, value ? 0 : 1, value ? value : "not set", strlen(value ? value : "not set"));
 }
 
+/* The codes that the worker gave for progress: of a request in flight, of too long a text, of one that was answered. */
+static void progress(berth_request request) {
+    char text[256] = {0}, codes[32];
+    int first = worker->progress(request, "5000", 4);
+    int second = worker->progress(request, "10000", 5);
+    int too_long = worker->progress(request, text, sizeof text);
+    snprintf(codes, sizeof codes, "%d %d %d", first, second, too_long);
+    worker->reply(request, 0, codes, strlen(codes));
+    if (worker->progress(request, "late", 4) != -1)
+        abort();
+}
+
 static void handle(void *instance, uint32_t method, berth_request request, const uint8_t *data, size_t len) {
     (void)instance;
     switch (method) {
@@ -79,6 +92,7 @@ static void handle(void *instance, uint32_t method, berth_request request, const
     case SERIAL: serial(request); break;
     case LEAK: leak(request); break;
     case ENVIRONMENT: environment(request, data, len); break;
+    case PROGRESS: progress(request); break;
     default: worker->reply(request, 1, "", 0);
     }
 }

@@ -102,3 +102,13 @@ TEST_CASE("help and version are no errors") {
     }
     CHECK(std::get<Finished>(parse({"--version"})).out.find("1.2.3") != std::string::npos);
 }
+
+TEST_CASE("module init takes a library, and a file for the manifest") {
+    auto init = std::get<ModuleInitOptions>(parse({"module", "init", "lib.so", "-o", "a.toml"}));
+    CHECK(init.library == "lib.so");
+    CHECK(init.output == "a.toml");
+    CHECK(std::get<ModuleInitOptions>(parse({"module", "init", "lib.so"})).output.empty());
+    CHECK(refused({"module"}) == kExitUsage);
+    CHECK(refused({"module", "init"}) == kExitUsage);
+    CHECK(refused({"module", "exit", "lib.so"}) == kExitUsage);
+}

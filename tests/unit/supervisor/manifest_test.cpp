@@ -130,3 +130,31 @@ TEST_CASE("workers serve on after a change that is the daemon's own business") {
     CHECK_FALSE(one->serves_like(*library));
     CHECK_FALSE(one->serves_like(*env));
 }
+
+TEST_CASE("an adapter's module is for one process unless the manifest says otherwise, and its settings are checked") {
+    auto plain = parse_manifest("library = \"x.so\"\nadapter = \"nim-ffi\"\n", kFile);
+    REQUIRE(plain);
+    CHECK(plain->adapter == "nim-ffi");
+    CHECK(plain->recycle == RecyclePolicy::Process);
+    auto kept = parse_manifest("library = \"x.so\"\nadapter = \"nim-ffi\"\nrecycle = \"context\"\n", kFile);
+    REQUIRE(kept);
+    CHECK(kept->recycle == RecyclePolicy::Context);
+    CHECK_FALSE(plain->serves_like(*kept));
+    CHECK(plain->adapter_settings != kept->adapter_settings);
+    auto more = parse_manifest("library = \"x.so\"\nadapter = \"nim-ffi\"\n[nim-ffi]\nevents = [\"e\"]\n", kFile);
+    REQUIRE(more);
+    CHECK_FALSE(plain->serves_like(*more));
+
+    std::string file = kFile;
+    CHECK(error_of("library = \"x.so\"\nadapter = \"java\"\n") == file + ":2: key 'adapter': must be \"nim-ffi\"");
+    CHECK(error_of("library = \"x.so\"\nadapter = 1\n") ==
+          file + ":2: key 'adapter': must be a string, not an integer");
+    CHECK(error_of("library = \"x.so\"\n\n[nim-ffi]\n") ==
+          file + ":3: key 'nim-ffi': goes with adapter = \"nim-ffi\" only");
+    CHECK(error_of("library = \"x.so\"\nadapter = \"nim-ffi\"\nnim-ffi = 1\n") ==
+          file + ":3: key 'nim-ffi': must be a table, not an integer");
+    CHECK(error_of("library = \"x.so\"\nadapter = \"nim-ffi\"\n[nim-ffi]\nstatc = []\n") ==
+          file + ":4: key 'nim-ffi.statc': unknown");
+    CHECK(error_of("library = \"x.so\"\nadapter = \"nim-ffi\"\n[nim-ffi.methods]\nm = [\"int\", \"char\"]\n")
+              .starts_with(file + ":4: key 'nim-ffi.methods.m': each must be one of string, "));
+}
