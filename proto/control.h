@@ -50,7 +50,10 @@ enum berth_control_type {
     BERTH_MSG_REJOINED = 26,     /* supervisor → host */
     BERTH_MSG_REJOIN_WORKER = 27, /* worker → supervisor, first on a new connection; fd: its host's pidfd */
     BERTH_MSG_ADOPTED = 28,      /* supervisor → worker; fd: a pipe for what it logs */
-    BERTH_MSG_TYPE_COUNT = 29
+    BERTH_MSG_FORK = 29,         /* supervisor → zygote; fds: a worker's control socket, stdout, stderr, crash area */
+    BERTH_MSG_FORKED = 30,       /* zygote → supervisor */
+    BERTH_MSG_NO_FORK = 31,      /* zygote → supervisor: it cannot fork, and why; it exits */
+    BERTH_MSG_TYPE_COUNT = 32
 };
 
 enum berth_control_key {

@@ -46,6 +46,9 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
                                      KEY(MODULE_VERSION) | KEY(METHODS) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS) | KEY(PHASE),
                                  0, 1},
     [BERTH_MSG_ADOPTED] = {"adopted", KEY(CONTEXT), 0, 1},
+    [BERTH_MSG_FORK] = {"fork", KEY(SEQ), 0, 4},
+    [BERTH_MSG_FORKED] = {"forked", KEY(SEQ) | KEY(PID), 0, 0},
+    [BERTH_MSG_NO_FORK] = {"no_fork", KEY(TEXT), 0, 0},
 };
 
 const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {

@@ -79,6 +79,13 @@ std::string daemon_text(const Json &daemon) {
     return table.text() + "\n";
 }
 
+// Few modules have some.
+std::string zygotes_text(const Json &zygotes) {
+    if (!zygotes.is_array() || zygotes.empty())
+        return "";
+    return "\nzygotes\n" + rows_text(zygotes, {"pid", "module", "state", "forks", "rss_bytes"}, "none");
+}
+
 } // namespace
 
 Json modules_of(const Json &status) {
@@ -102,7 +109,7 @@ std::string modules_text(const Json &status) {
 std::string status_text(const Json &status) {
     return daemon_text(part(status, "daemon")) + "modules\n" + modules_text(status) + "\nworkers\n" +
            rows_text(part(status, "workers"), {"pid", "module", "state", "uses", "rss_bytes"}, "none") +
-           "\ncontexts\n" +
+           zygotes_text(part(status, "zygotes")) + "\ncontexts\n" +
            rows_text(part(status, "contexts"), {"id", "module", "worker_pid", "host_pid", "state", "in_flight"},
                      "none");
 }

@@ -60,6 +60,7 @@ class Reader {
     void key(std::string_view key, const toml::node &node);
     void text(std::string_view key, const toml::node &node, std::string &out);
     void count(std::string_view key, const toml::node &node, int64_t most, uint32_t &out);
+    void flag(std::string_view key, const toml::node &node, bool &out);
     void name(const toml::node &node);
     void library(const toml::node &node);
     std::string one_of(std::string_view key, const toml::node &node, std::string_view usual, std::string_view other);
@@ -97,6 +98,13 @@ void Reader::count(std::string_view key, const toml::node &node, int64_t most, u
         mistake(line_of(node), key, fmt::format("must be from 0 to {}, not {}", most, value->get()));
     else
         out = static_cast<uint32_t>(value->get());
+}
+
+void Reader::flag(std::string_view key, const toml::node &node, bool &out) {
+    if (auto *value = node.as_boolean())
+        out = value->get();
+    else
+        mistake(line_of(node), key, fmt::format("must be true or false, not {}", type_name(node.type())));
 }
 
 void Reader::name(const toml::node &node) {
@@ -173,6 +181,8 @@ void Reader::key(std::string_view key, const toml::node &node) {
         count(key, node, kMaxMs, manifest_.quarantine_window_ms);
     else if (key == "quarantine_ms")
         count(key, node, kMaxMs, manifest_.quarantine_ms);
+    else if (key == "zygote")
+        flag(key, node, manifest_.zygote);
     else if (key == "recycle")
         manifest_.recycle =
             one_of(key, node, "context", "process") == "process" ? RecyclePolicy::Process : RecyclePolicy::Context;
@@ -199,6 +209,8 @@ void Reader::adapter(const toml::table &table) {
         mistake(line_of(*named), "adapter", "must be \"nim-ffi\"");
     if (auto *settings = table.get("nim-ffi"); settings && !named)
         mistake(line_of(*settings), "nim-ffi", "goes with adapter = \"nim-ffi\" only");
+    if (named && manifest_.zygote) // whose settings are read once, and whose libraries have threads from the start
+        mistake(line_of(*table.get("zygote")), "zygote", "does not go with an adapter");
     if (manifest_.adapter == "nim-ffi")
         nimffi(table);
 }

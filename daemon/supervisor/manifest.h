@@ -27,6 +27,7 @@ struct Manifest {
     uint32_t max_rss_mib = 0;
     uint32_t max_age_ms = 0;
     uint32_t idle_timeout_ms = 60000; // an idle worker above the spares ends after so long
+    bool zygote = false;              // workers are forked from one that has loaded the library
     uint32_t max_recycling = 0;       // teardowns at once; 0: no bound
     RecyclePolicy recycle = RecyclePolicy::Context;
     std::string adapter;          // "": the library speaks module.h itself

@@ -93,15 +93,17 @@ void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t
         if (soon)
             plan_upkeep(kSoonMs);
         size_t most = std::min(opens - std::min(opens, soon), kMaxSpawning);
-        for (size_t coming = count(*module, uid, WorkerState::Spawning); coming < most; coming++) {
+        for (size_t coming = count_coming(*module, uid); coming < most; coming++) {
             auto spawned = spawn(module, uid, users_[uid].gid);
             if (spawned)
                 continue;
-            auto text = fmt::format("no worker for module '{}' could be started: {}", module->manifest.name,
-                                    spawned.error().text);
-            refuse_first(module->manifest.name, uid, kRetErr, text);
+            refuse_first(module->manifest.name, uid, kRetErr, no_worker(*module, spawned.error().text));
         }
     }
+}
+
+std::string Pool::no_worker(const Module &module, const std::string &why) const {
+    return fmt::format("no worker for module '{}' could be started: {}", module.manifest.name, why);
 }
 
 void Pool::refuse(PendingOpen &open, int ret, const std::string &text) {

@@ -15,7 +15,8 @@ constexpr uint64_t kLoadFailedBoundMs = 2000;
 } // namespace
 
 Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
-    : loop_(loop), graveyard_(graveyard), config_(std::move(config)), crashes_(config_.crash_folder),
+    : loop_(loop), graveyard_(graveyard), config_(std::move(config)),
+      zygotes_(loop, graveyard, config_.worker_program, config_.service, *this), crashes_(config_.crash_folder),
       upkeep_(loop, [this] { upkeep(); }), claims_timer_(loop, [this] { claims_due(); }),
       returns_timer_(loop, [this] { returns_over(); }) {}
 
@@ -36,6 +37,7 @@ std::shared_ptr<Module> Pool::adopt_manifest(Manifest manifest) {
         module->quarantines.clear();
     module->manifest = std::move(manifest);
     module->backoff.succeeded(); // somebody may have mended it
+    zygotes_.try_again(*module);
     return module;
 }
 
@@ -68,6 +70,13 @@ void Pool::set_catalogue(Catalogue catalogue) {
 
 Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
     Worker::Identity identity{uid, gid, config_.own_uid == 0 && uid != 0};
+    if (zygotes_.fork(module, identity))
+        return true;
+    plan_upkeep(kUpkeepAfterMs); // which makes a zygote for the next one, where it may
+    return spawn_process(module, identity);
+}
+
+Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Worker::Identity &identity) {
     auto worker = Worker::spawn(loop_, config_.worker_program, config_.service, module, identity, *this);
     if (!worker) {
         module->backoff.failed(now_ms());
@@ -169,7 +178,7 @@ void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &e
     workers_.erase(found);
     serve(name);
     plan_upkeep(kUpkeepAfterMs);
-    if (stopping_ && workers_.empty())
+    if (stopping_ && empty())
         config_.on_empty();
 }
 
@@ -189,6 +198,7 @@ void Pool::shut_down() {
     for (auto &open : opens_)
         refuse(open, kRetUnavailable, "berthd is shutting down");
     opens_.clear();
+    zygotes_.shut_down();
     for (const auto &[worker, owned] : workers_) {
         if (worker->state() == WorkerState::Leased)
             recall(*worker, 0);

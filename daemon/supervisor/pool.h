@@ -1,8 +1,8 @@
 // The modules, their workers, and who has which: opens are matched with workers, leases end, spares are kept.
 //
 // pool.cpp has the modules and their workers, spares.cpp their upkeep, opens.cpp and leases.cpp what hosts ask for,
-// recycling.cpp what happens between two leases, crashes.cpp what becomes of crashes, rejoin.cpp what an earlier
-// supervisor left behind.
+// recycling.cpp what happens between two leases, forks.cpp the workers that zygotes make, crashes.cpp what becomes of
+// crashes, rejoin.cpp what an earlier supervisor left behind.
 #pragma once
 
 #include <list>
@@ -17,6 +17,7 @@
 #include "supervisor/manifest_dir.h"
 #include "supervisor/rejoin_book.h"
 #include "supervisor/worker.h"
+#include "supervisor/zygotes.h"
 
 namespace berth {
 
@@ -49,7 +50,7 @@ struct PoolConfig {
     std::string service = {};       // its socket; empty: no supervisor will follow this one
 };
 
-class Pool : private WorkerOwner {
+class Pool : private WorkerOwner, private ZygotesOwner {
   public:
     static constexpr size_t kMaxPendingPerHost = 1024;
 
@@ -83,7 +84,7 @@ class Pool : private WorkerOwner {
     void shut_down();
     // After shut_down: those that are left.
     void kill_all(const std::string &why);
-    bool empty() const { return workers_.empty(); }
+    bool empty() const { return workers_.empty() && zygotes_.empty(); }
 
     // Has the workers with a context count what they have in flight, for a status soon after.
     void ask_counts();
@@ -92,6 +93,7 @@ class Pool : private WorkerOwner {
     const std::map<std::string, std::shared_ptr<Module>> &modules() const { return modules_; }
     const std::vector<BrokenManifest> &broken() const { return broken_; }
     const std::map<Worker *, std::unique_ptr<Worker>> &workers() const { return workers_; }
+    const Zygotes &zygotes() const { return zygotes_; }
     const std::list<PendingOpen> &opens() const { return opens_; }
     const std::map<ContextId, Lease> &leases() const { return leases_; }
 
@@ -102,6 +104,14 @@ class Pool : private WorkerOwner {
     void on_worker_recycled(Worker &worker) override;
     void on_worker_host_broke(Worker &worker, const std::string &text) override;
     void on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) override;
+
+    void on_forked(const std::shared_ptr<Module> &module, const Worker::Identity &identity, ForkedProcess forked,
+                   UniqueFd control) override;
+    void on_forks_failed(const std::shared_ptr<Module> &module, const Worker::Identity &identity,
+                         size_t count) override;
+    void on_zygote_gone() override;
+    bool is_worker(pid_t pid) const override;
+    bool needs_workers(const Module &module, uid_t uid) const override;
 
     struct Users {
         gid_t gid = 0;
@@ -114,6 +124,8 @@ class Pool : private WorkerOwner {
     std::shared_ptr<Module> find_module(const std::string &name) const;
     std::shared_ptr<Module> adopt_manifest(Manifest manifest);
     Result<bool> spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid);
+    Result<bool> spawn_process(const std::shared_ptr<Module> &module, const Worker::Identity &identity);
+    size_t count_coming(const Module &module, uid_t uid) const;
     Worker *find_idle(const Module &module, uid_t uid) const;
     size_t count(const Module &module, uid_t uid, WorkerState state) const;
     size_t count_soon_idle(const Module &module, uid_t uid) const;
@@ -139,6 +151,7 @@ class Pool : private WorkerOwner {
     void refuse(PendingOpen &open, int ret, const std::string &text);
     bool refuse_first(const std::string &module, uid_t uid, int ret, const std::string &text);
     std::string unknown_module(const std::string &name) const;
+    std::string no_worker(const Module &module, const std::string &why) const;
     void end_lease(Worker &worker);
     void report_death(Worker &worker, const ProcessEnd &end);
     void recall(Worker &worker, uint64_t extra_ms);
@@ -174,6 +187,7 @@ class Pool : private WorkerOwner {
     std::map<std::string, std::shared_ptr<Module>> modules_;
     std::vector<BrokenManifest> broken_;
     std::map<Worker *, std::unique_ptr<Worker>> workers_;
+    Zygotes zygotes_;
     std::list<PendingOpen> opens_; // first come, first served
     std::map<ContextId, Lease> leases_;
     std::map<uid_t, Users> users_; // connected hosts by uid

@@ -75,7 +75,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     Worker::Former former{peer.pid, std::move(pidfd), id, message.number(BERTH_KEY_GENERATION),
                           message.number(BERTH_KEY_PHASE) != 0 ? module->recall_bound_ms() + kRecallGraceMs : 0};
     Worker::Identity identity{peer.uid, peer.gid, false};
-    auto worker = Worker::adopt(loop_, std::move(socket), module, identity, std::move(former), *this);
+    auto worker = Worker::adopt_former(loop_, std::move(socket), module, identity, std::move(former), *this);
     if (!worker)
         return spdlog::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
     spdlog::info("worker {} ({}) is back with context {}, formerly {}", peer.pid, module->manifest.name, number(id),

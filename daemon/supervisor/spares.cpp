@@ -27,7 +27,7 @@ void Pool::upkeep() {
         return;
     for (const auto &[name, module] : modules_)
         serve(name);
-    uint64_t next = std::min(retire_surplus(), retire_aged());
+    uint64_t next = std::min({retire_surplus(), retire_aged(), zygotes_.keep()});
     for (const auto &[name, module] : modules_)
         next = std::min(next, keep_spares(module));
     if (next != kNever)
@@ -59,7 +59,7 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid
         return open.module == module->manifest.name && open.host->uid() == uid;
     };
     auto taken = static_cast<size_t>(std::count_if(opens_.begin(), opens_.end(), waits));
-    size_t have = count(*module, uid, WorkerState::Idle) + count(*module, uid, WorkerState::Spawning);
+    size_t have = count(*module, uid, WorkerState::Idle) + count_coming(*module, uid);
     if (have >= spares_wanted(*module, uid) + taken)
         return kNever;
     if (uint64_t left = std::max(module->backoff.left_ms(now_ms()), crash_wait_ms(*module, uid)))
@@ -73,8 +73,13 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid
 uint64_t Pool::retire_aged() {
     uint64_t next = kNever, now = now_ms();
     for (const auto &[worker, owned] : workers_) {
-        if (worker->state() != WorkerState::Idle || worker->too_old_at_ms() > now) {
-            next = std::min(next, worker->too_old_at_ms() - std::min(now, worker->too_old_at_ms()));
+        uint64_t due = worker->too_old_at_ms();
+        if (due == kNever)
+            continue;
+        if (worker->state() != WorkerState::Idle)
+            continue; // upkeep comes by when it is; until then there is nothing to wait for
+        if (due > now) {
+            next = std::min(next, due - now);
             continue;
         }
         spdlog::info("worker {} ({}) is replaced: max_age_ms", worker->pid(), worker->name());

@@ -57,6 +57,7 @@ Json describe_policy(const Manifest &manifest) {
             {"max_contexts", manifest.max_contexts},
             {"recycle", manifest.recycle == RecyclePolicy::Process ? "process" : "context"},
             {"max_recycling", manifest.max_recycling},
+            {"zygote", manifest.zygote},
             {"max_uses", manifest.max_uses},
             {"max_rss_mib", manifest.max_rss_mib},
             {"max_age_ms", manifest.max_age_ms},
@@ -118,6 +119,20 @@ Json describe_workers(const Pool &pool) {
     return out;
 }
 
+Json describe_zygotes(const Pool &pool) {
+    Json out = Json::array();
+    uint64_t now = now_ms();
+    for (const Zygote *zygote : pool.zygotes().list())
+        out.push_back({{"pid", zygote->pid()},
+                       {"module", zygote->module()->manifest.name},
+                       {"state", name_of(zygote->state())},
+                       {"since_ms", now - zygote->since_ms()},
+                       {"forks", zygote->forks()},
+                       {"rss_bytes", rss_bytes(zygote->pid())},
+                       {"uid", zygote->identity().uid}});
+    return out;
+}
+
 // in_flight is known to host and worker alone: null when the worker did not say in time.
 Json describe_context(ContextId id, const std::string &module, pid_t worker, pid_t host, const char *state,
                       uint64_t since_ms, std::optional<uint64_t> in_flight) {
@@ -150,6 +165,7 @@ Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts) {
     Json report = {{"daemon", describe_daemon(facts)},
                    {"modules", describe_modules(pool)},
                    {"workers", describe_workers(pool)},
+                   {"zygotes", describe_zygotes(pool)},
                    {"contexts", describe_contexts(pool)}};
     return sealed_body("berth-status", Json::to_cbor(report));
 }

@@ -52,10 +52,10 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
     return worker;
 }
 
-Result<std::unique_ptr<Worker>> Worker::adopt(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module,
-                                              const Identity &identity, Former former, WorkerOwner &owner) {
+Result<std::unique_ptr<Worker>> Worker::adopt_former(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module,
+                                                     const Identity &identity, Former former, WorkerOwner &owner) {
     std::unique_ptr<Worker> worker(new Worker(loop, std::move(control), std::move(module), identity, owner));
-    auto log = worker->process_.adopt(former.pid, std::move(former.pidfd));
+    auto log = worker->process_.adopt_former(former.pid, std::move(former.pidfd));
     if (!log)
         return log.error();
     worker->settle_start();
@@ -67,6 +67,15 @@ Result<std::unique_ptr<Worker>> Worker::adopt(uv_loop_t *loop, UniqueFd control,
         worker->apply(WorkerEvent::Closing, former.closing_bound_ms);
     worker->peer_.send(std::move(
         Message(BERTH_MSG_ADOPTED).with(BERTH_KEY_CONTEXT, number(former.context)).with_fd(std::move(*log))));
+    return worker;
+}
+
+std::unique_ptr<Worker> Worker::adopt_forked(uv_loop_t *loop, ForkedProcess forked, UniqueFd control,
+                                             std::shared_ptr<Module> module, const Identity &identity,
+                                             WorkerOwner &owner) {
+    std::unique_ptr<Worker> worker(new Worker(loop, std::move(control), std::move(module), identity, owner));
+    worker->process_.adopt_forked(std::move(forked));
+    worker->arm();
     return worker;
 }
 

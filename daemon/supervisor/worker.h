@@ -52,8 +52,14 @@ class Worker : private PeerHandler {
         uint64_t uses;
         uint64_t closing_bound_ms;
     };
-    static Result<std::unique_ptr<Worker>> adopt(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module,
-                                                 const Identity &identity, Former former, WorkerOwner &owner);
+    static Result<std::unique_ptr<Worker>> adopt_former(uv_loop_t *loop, UniqueFd control,
+                                                        std::shared_ptr<Module> module, const Identity &identity,
+                                                        Former former, WorkerOwner &owner);
+
+    // A worker that a zygote forked: `forked` is our child, `control` our end of its control connection.
+    static std::unique_ptr<Worker> adopt_forked(uv_loop_t *loop, ForkedProcess forked, UniqueFd control,
+                                                std::shared_ptr<Module> module, const Identity &identity,
+                                                WorkerOwner &owner);
 
     pid_t pid() const { return process_.pid(); }
     int pidfd() const { return process_.pidfd(); }

@@ -40,6 +40,26 @@ std::string describe(const ProcessEnd &end) {
     return fmt::format("exit status {}", end.status);
 }
 
+Result<OutputPipes> open_output_pipes() {
+    OutputPipes pipes;
+    for (size_t i = 0; i < pipes.read_ends.size(); i++) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0)
+            return spawn_error("pipe", errno);
+        pipes.read_ends[i].reset(ends[0]);
+        pipes.write_ends[i].reset(ends[1]);
+        ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    }
+    return pipes;
+}
+
+Result<UniqueFd> open_crash_area() {
+    auto area = Memfd::create("berth-crash", sizeof(berth_crash_area));
+    if (!area)
+        return area.error();
+    return area->release();
+}
+
 WorkerProcess::WorkerProcess(uv_loop_t *loop, Events events) : loop_(loop), events_(std::move(events)) {}
 
 WorkerProcess::~WorkerProcess() {
@@ -47,28 +67,34 @@ WorkerProcess::~WorkerProcess() {
         box_->close();
 }
 
-Result<bool> WorkerProcess::open_outputs(std::array<UniqueFd, 2> &write_ends) {
+Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control) {
+    auto pipes = open_output_pipes();
+    if (!pipes)
+        return pipes.error();
+    auto area = open_crash_area();
+    if (!area)
+        return area.error();
+    crash_area_ = std::move(*area);
+    static_assert(kAdapterSettingsFd == 5);
+    auto started = start(options, {-1, pipes->write_ends[0].get(), pipes->write_ends[1].get(), control.get(),
+                                   crash_area_.get(), options.settings_fd});
+    if (!started)
+        return started;
     for (size_t i = 0; i < outputs_.size(); i++) {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0)
-            return spawn_error("pipe", errno);
-        outputs_[i].fd.reset(ends[0]);
-        write_ends[i].reset(ends[1]);
-        // Only this end: a module that prints must not meet EAGAIN.
-        ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        outputs_[i].fd = std::move(pipes->read_ends[i]);
+        watch(outputs_[i]);
     }
     return true;
 }
 
-Result<UniqueFd> WorkerProcess::adopt(pid_t pid, UniqueFd pidfd) {
+Result<UniqueFd> WorkerProcess::adopt_former(pid_t pid, UniqueFd pidfd) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
         return spawn_error("pipe", errno);
     UniqueFd write_end(ends[1]);
-    Output &output = outputs_[0];
-    output.fd.reset(ends[0]);
+    outputs_[0].fd.reset(ends[0]);
     ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    output.poller = std::make_unique<Poller>(loop_, ends[0], [this, &output](int) { read(output, kReadPerTurn); });
+    watch(outputs_[0]);
     pid_ = pid;
     pidfd_ = std::move(pidfd);
     death_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) {
@@ -78,24 +104,30 @@ Result<UniqueFd> WorkerProcess::adopt(pid_t pid, UniqueFd pidfd) {
     return write_end;
 }
 
-Result<bool> WorkerProcess::spawn(const SpawnOptions &options, UniqueFd control) {
-    std::array<UniqueFd, 2> write_ends;
-    if (auto opened = open_outputs(write_ends); !opened)
-        return opened;
-    auto area = Memfd::create("berth-crash", sizeof(berth_crash_area));
-    if (!area)
-        return area.error();
-    crash_area_ = area->release();
-    auto started =
-        start(options, {-1, write_ends[0].get(), write_ends[1].get(), control.get(), crash_area_.get(),
-                        options.settings_fd});
-    static_assert(kAdapterSettingsFd == 5);
-    if (!started)
-        return started;
-    for (auto &output : outputs_)
-        output.poller =
-            std::make_unique<Poller>(loop_, output.fd.get(), [this, &output](int) { read(output, kReadPerTurn); });
-    return true;
+void WorkerProcess::adopt_forked(ForkedProcess forked) {
+    pid_ = forked.pid;
+    pidfd_ = std::move(forked.pidfd);
+    crash_area_ = std::move(forked.crash_area);
+    for (size_t i = 0; i < outputs_.size(); i++) {
+        outputs_[i].fd = std::move(forked.outputs[i]);
+        watch(outputs_[i]);
+    }
+    death_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) { reap(); });
+}
+
+void WorkerProcess::watch(Output &output) {
+    output.poller =
+        std::make_unique<Poller>(loop_, output.fd.get(), [this, &output](int) { read(output, kReadPerTurn); });
+}
+
+// libuv waits for each of its own processes by pid, so the end of this one is left for us.
+void WorkerProcess::reap() {
+    siginfo_t end{};
+    if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0)
+        return;
+    death_.reset();
+    bool by_signal = end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED;
+    exited(by_signal ? ProcessEnd{0, end.si_status} : ProcessEnd{end.si_status, 0});
 }
 
 Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<int, 6> &stdio) {

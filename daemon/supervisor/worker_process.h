@@ -31,8 +31,24 @@ struct ProcessEnd {
     bool unknown = false; // not our child: nobody told us
 };
 
+// A process that another forked for us: our child, of which libuv knows nothing.
+struct ForkedProcess {
+    pid_t pid;
+    UniqueFd pidfd;
+    std::array<UniqueFd, 2> outputs; // non-blocking read ends of its stdout and stderr
+    UniqueFd crash_area;
+};
+
 // "exit status 3" or "signal 11 (Segmentation fault)".
 std::string describe(const ProcessEnd &end);
+
+// The read ends, which do not block, and their write ends, which do: a module that prints must not meet EAGAIN.
+struct OutputPipes {
+    std::array<UniqueFd, 2> read_ends, write_ends;
+};
+Result<OutputPipes> open_output_pipes();
+// Of proto/crash_area.h, empty.
+Result<UniqueFd> open_crash_area();
 
 class WorkerProcess {
   public:
@@ -48,8 +64,11 @@ class WorkerProcess {
 
     // The worker gets `control` as descriptor 3, and its crash area as descriptor 4. An error names the system's reason.
     Result<bool> spawn(const SpawnOptions &options, UniqueFd control);
-    // Watches a process that is not our child. What comes back is for its stdout and stderr.
-    Result<UniqueFd> adopt(pid_t pid, UniqueFd pidfd);
+    // Watches a process that is not our child, and of whose end nobody will tell us more than that. What comes back is
+    // for its stdout and stderr.
+    Result<UniqueFd> adopt_former(pid_t pid, UniqueFd pidfd);
+    // Takes over one that another process forked for us.
+    void adopt_forked(ForkedProcess forked);
     void kill();
 
     pid_t pid() const { return pid_; }
@@ -67,7 +86,8 @@ class WorkerProcess {
         LineSplitter lines;
     };
 
-    Result<bool> open_outputs(std::array<UniqueFd, 2> &write_ends);
+    void watch(Output &output);
+    void reap();
     Result<bool> start(const SpawnOptions &options, const std::array<int, 6> &stdio);
     void read(Output &output, size_t most);
     void give(const std::vector<std::string> &lines);
@@ -79,7 +99,7 @@ class WorkerProcess {
     pid_t pid_ = 0;
     UniqueFd pidfd_;
     UniqueFd crash_area_;
-    std::unique_ptr<Poller> death_; // of a process that is not our child; after the pidfd
+    std::unique_ptr<Poller> death_; // of a process that libuv does not know; after the pidfd
     bool was_killed_ = false;
     std::array<Output, 2> outputs_;
     LogTail tail_;

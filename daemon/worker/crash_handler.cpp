@@ -169,6 +169,19 @@ bool install_crash_handler(int fd) {
     return true;
 }
 
+bool move_crash_handler(int fd) {
+    owner = 0;
+    noted_doing = &nobody_reads;
+    if (area)
+        ::munmap(area, sizeof *area);
+    area = nullptr;
+    bool mapped = map_area(fd);
+    ::close(fd);
+    if (mapped)
+        owner = ::getpid();
+    return mapped;
+}
+
 void prepare_thread_for_crash() {
     use_alternate_stack();
     sigset_t fatal;

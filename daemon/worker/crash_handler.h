@@ -16,6 +16,12 @@ namespace berth {
 // False, and nothing done but for the close: `fd` is no crash area.
 bool install_crash_handler(int fd);
 
+// In a child that was forked to be a worker of its own: maps the crash area behind `fd`, closes that, and has the
+// handler, which the child inherited together with its thread's alternate stack, write there instead of into its
+// parent's. The signals stay as they are: what the module installed since is not replaced. False: `fd` is no crash area;
+// then neither is written to.
+bool move_crash_handler(int fd);
+
 // For each further thread of ours: an alternate stack, so that an overflow of its own is told too, and the fatal
 // signals unblocked.
 void prepare_thread_for_crash();

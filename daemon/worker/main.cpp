@@ -12,6 +12,7 @@
 #include "crash_area.h"
 #include "worker/control_thread.h"
 #include "worker/crash_handler.h"
+#include "worker/zygote.h"
 
 namespace {
 
@@ -38,9 +39,12 @@ struct Arguments {
     std::string module, library;
     std::string service; // the socket of the service that started us; a private supervisor has none
     std::string adapter; // "": the library is a module itself
+    bool zygote = false;
 };
 
 bool parse(int argc, char **argv, Arguments &out) {
+    out.zygote = argc > 1 && std::string_view(argv[1]) == "--zygote";
+    argc -= out.zygote, argv += out.zygote;
     for (int i = 1; i + 1 < argc; i += 2) {
         std::string_view key = argv[i];
         if (key == "--module")
@@ -97,7 +101,8 @@ void start_control_thread(berth::ControlThread &control) {
 int main(int argc, char **argv) {
     Arguments arguments;
     if (!parse(argc, argv, arguments)) {
-        std::fprintf(stderr, "usage: berth-worker --module NAME --library PATH [--service SOCKET] [--adapter PATH], "
+        std::fprintf(stderr,
+                     "usage: berth-worker [--zygote] --module NAME --library PATH [--service SOCKET] [--adapter PATH], "
                              "with a control socket as descriptor 3\n");
         return 2;
     }
@@ -114,6 +119,8 @@ int main(int argc, char **argv) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));
         return 1;
     }
+    if (arguments.zygote) // which stays behind there, and dies with its supervisor
+        berth::become_forked_worker(channel, ready(*module));
     outlive_supervisor();
     if (!channel.send(ready(*module)))
         return 1;

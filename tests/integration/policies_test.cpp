@@ -249,5 +249,6 @@ TEST_CASE_FIXTURE(LeakChecked, "every policy stands in the status, with its defa
     for (const auto &[key, value] : expected)
         CHECK_MESSAGE(number_at(status, policy + key) == value, key);
     CHECK(text_at(status, policy + "recycle") == "context");
+    CHECK(json(status).find("\"zygote\":false") != std::string::npos);
     CHECK(text_at(status, policy + "overflow") == "sticky");
 }

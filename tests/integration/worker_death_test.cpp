@@ -9,6 +9,7 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
+#include "probe_folder.h"
 #include "processes.h"
 
 using namespace berth::test;
@@ -19,6 +20,15 @@ pid_t worker_of(const Host &host) {
     std::string status = host.status().bytes;
     return static_cast<pid_t>(number_at(status, "/contexts/0/worker_pid"));
 }
+
+// A host of its own supervisor, whose workers of the echo module are spawned, or forked from a zygote.
+struct EchoHost {
+    EchoFolder echo;
+    Host host;
+    explicit EchoHost(bool zygote)
+        : echo(zygote ? "zygote = true\nspares = 1\n" : "spares = 1\n"),
+          host(Host::Private::FromFolder, echo.folder.path()) {}
+};
 
 // The last answer of a context whose worker is dead.
 Answer verdict(const Context &context) {
@@ -68,38 +78,42 @@ void fly(const Context &context, Flight &flight, const std::function<void()> &th
 } // namespace
 
 TEST_CASE_FIXTURE(LeakChecked, "SIGKILL at random moments with a thousand requests in flight: one answer each") {
-    Host host;
-    std::mt19937 random(7);
-    for (int round = 0; round < 20; round++) {
-        CAPTURE(round);
-        Context context(host, "echo", "", {.max_in_flight = 2048});
-        pid_t pid = worker_of(host);
-        REQUIRE(pid > 0);
-        Flight flight;
-        fly(context, flight, [&] {
-            sleep_ms(static_cast<int>(random() % 30));
-            ::kill(pid, SIGKILL);
-        });
-        CHECK(flight.blocking_odd == 0);
-        CHECK(flight.blocking_died == 4);
-        int answered_once = 0, odd = 0;
-        eventually([&] {
-            answered_once = 0;
-            for (auto &record : flight.records)
-                answered_once += record->terminal == 1;
-            return answered_once == 1000;
-        });
-        CHECK(answered_once == 1000);
-        for (auto &record : flight.records) {
-            odd += record->ret != BERTH_RET_OK && record->ret != BERTH_RET_WORKER_DIED;
-            if (record->ret == BERTH_RET_WORKER_DIED && number_at(record->bytes, "/signal") != SIGKILL)
-                odd++;
+    for (bool zygote : {false, true}) {
+        CAPTURE(zygote);
+        EchoHost own(zygote);
+        Host &host = own.host;
+        std::mt19937 random(7);
+        for (int round = 0; round < 20; round++) {
+            CAPTURE(round);
+            Context context(host, "echo", "", {.max_in_flight = 2048});
+            pid_t pid = worker_of(host);
+            REQUIRE(pid > 0);
+            Flight flight;
+            fly(context, flight, [&] {
+                sleep_ms(static_cast<int>(random() % 30));
+                ::kill(pid, SIGKILL);
+            });
+            CHECK(flight.blocking_odd == 0);
+            CHECK(flight.blocking_died == 4);
+            int answered_once = 0, odd = 0;
+            eventually([&] {
+                answered_once = 0;
+                for (auto &record : flight.records)
+                    answered_once += record->terminal == 1;
+                return answered_once == 1000;
+            });
+            CHECK(answered_once == 1000);
+            for (auto &record : flight.records) {
+                odd += record->ret != BERTH_RET_OK && record->ret != BERTH_RET_WORKER_DIED;
+                if (record->ret == BERTH_RET_WORKER_DIED && number_at(record->bytes, "/signal") != SIGKILL)
+                    odd++;
+            }
+            CHECK(odd == 0);
+            check_died(verdict(context), pid, "/signal", SIGKILL);
+            CHECK(context.close() == BERTH_RET_OK);
+            Context next(host);
+            CHECK(next.call("echo", "next") == Answer{0, "next"});
         }
-        CHECK(odd == 0);
-        check_died(verdict(context), pid, "/signal", SIGKILL);
-        CHECK(context.close() == BERTH_RET_OK);
-        Context next(host);
-        CHECK(next.call("echo", "next") == Answer{0, "next"});
     }
 }
 
@@ -110,26 +124,30 @@ constexpr bool kSanitized = false;
 #endif
 
 TEST_CASE_FIXTURE(LeakChecked, "each way to die is told with its signal or status, and the next open works") {
-    Host host;
-    struct Way {
-        const char *how, *key;
-        int value;
-    };
-    for (Way way : {Way{"segv", "/signal", SIGSEGV}, Way{"abort", "/signal", SIGABRT}, Way{"exit", "/status", 3},
-                    Way{"stack", "/signal", SIGSEGV}}) {
-        CAPTURE(way.how);
-        Context context(host);
-        pid_t pid = worker_of(host);
-        Answer answer = context.call("die", cbor("{\"how\": \"" + std::string(way.how) + "\"}"));
-        CHECK(answer.ret == BERTH_RET_WORKER_DIED);
-        CHECK(number_at(answer.bytes, "/pid") == pid);
-        // A sanitizer may exit in the signal's place.
-        if (!kSanitized || number_at(answer.bytes, "/status") != 1)
-            CHECK_MESSAGE(number_at(answer.bytes, way.key) == way.value, json(answer.bytes));
-        CHECK(verdict(context).ret == BERTH_RET_WORKER_DIED);
-        CHECK(context.close() == BERTH_RET_OK);
+    for (bool zygote : {false, true}) {
+        CAPTURE(zygote);
+        EchoHost own(zygote);
+        Host &host = own.host;
+        struct Way {
+            const char *how, *key;
+            int value;
+        };
+        for (Way way : {Way{"segv", "/signal", SIGSEGV}, Way{"abort", "/signal", SIGABRT}, Way{"exit", "/status", 3},
+                        Way{"stack", "/signal", SIGSEGV}}) {
+            CAPTURE(way.how);
+            Context context(host);
+            pid_t pid = worker_of(host);
+            Answer answer = context.call("die", cbor("{\"how\": \"" + std::string(way.how) + "\"}"));
+            CHECK(answer.ret == BERTH_RET_WORKER_DIED);
+            CHECK(number_at(answer.bytes, "/pid") == pid);
+            // A sanitizer may exit in the signal's place.
+            if (!kSanitized || number_at(answer.bytes, "/status") != 1)
+                CHECK_MESSAGE(number_at(answer.bytes, way.key) == way.value, json(answer.bytes));
+            CHECK(verdict(context).ret == BERTH_RET_WORKER_DIED);
+            CHECK(context.close() == BERTH_RET_OK);
+        }
+        CHECK(Context(host).call("echo", "next") == Answer{0, "next"});
     }
-    CHECK(Context(host).call("echo", "next") == Answer{0, "next"});
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "the death of one worker is nothing to the other contexts") {
@@ -150,27 +168,31 @@ TEST_CASE_FIXTURE(LeakChecked, "the death of one worker is nothing to the other 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a worker killed while an open waits for create ends the open") {
-    Host host;
-    for (int round = 0; round < 10; round++) {
-        std::atomic<bool> done{false};
-        std::thread killer([&] {
-            while (!done) {
-                for (pid_t pid : own_processes("berth-worker"))
-                    ::kill(pid, SIGKILL);
-                sleep_ms(round);
-            }
-        });
+    for (bool zygote : {false, true}) {
+        CAPTURE(zygote);
+        EchoHost own(zygote);
+        Host &host = own.host;
+        for (int round = 0; round < 10; round++) {
+            std::atomic<bool> done{false};
+            std::thread killer([&] {
+                while (!done) {
+                    for (pid_t pid : own_processes("berth-worker"))
+                        ::kill(pid, SIGKILL);
+                    sleep_ms(round);
+                }
+            });
+            berth_context context{0};
+            Answer answer = open_answer(host, "echo", "", &context, {.timeout_ms = 2000});
+            done = true;
+            killer.join();
+            CHECK(host.reset("echo").ret == BERTH_RET_OK); // else the rounds wait for each other
+            CAPTURE(answer.bytes);
+            CHECK((answer.ret == BERTH_RET_OK || answer.ret == BERTH_RET_WORKER_DIED || answer.ret == BERTH_RET_ERR ||
+                   answer.ret == BERTH_RET_TIMEOUT || answer.ret == BERTH_RET_EXHAUSTED));
+            if (answer.ret == BERTH_RET_OK)
+                CHECK(berth_close(context, nullptr, nullptr) == BERTH_RET_OK);
+        }
         berth_context context{0};
-        Answer answer = open_answer(host, "echo", "", &context, {.timeout_ms = 2000});
-        done = true;
-        killer.join();
-        CHECK(host.reset("echo").ret == BERTH_RET_OK); // else the rounds wait for each other
-        CAPTURE(answer.bytes);
-        CHECK((answer.ret == BERTH_RET_OK || answer.ret == BERTH_RET_WORKER_DIED || answer.ret == BERTH_RET_ERR ||
-               answer.ret == BERTH_RET_TIMEOUT || answer.ret == BERTH_RET_EXHAUSTED));
-        if (answer.ret == BERTH_RET_OK)
-            CHECK(berth_close(context, nullptr, nullptr) == BERTH_RET_OK);
+        CHECK(eventually([&] { return open_answer(host, "echo", "", &context).ret == BERTH_RET_OK; }));
     }
-    berth_context context{0};
-    CHECK(eventually([&] { return open_answer(host, "echo", "", &context).ret == BERTH_RET_OK; }));
 }

@@ -1,4 +1,4 @@
-// A folder with one manifest: the module `probe`, and the policies that a test wants.
+// Folders with one manifest: the module `probe` or `echo`, and the policies that a test wants.
 #pragma once
 
 #include <string>
@@ -12,6 +12,14 @@ struct ProbeFolder {
     explicit ProbeFolder(const std::string &more = "") {
         write_file(folder / "probe.toml",
                    "library = \"" + needed_variable("BERTH_TEST_MODULES") + "/libberth-probe.so\"\n" + more);
+    }
+};
+
+// The same with the echo module.
+struct EchoFolder {
+    TempDir folder;
+    explicit EchoFolder(const std::string &more = "") {
+        write_file(folder / "echo.toml", "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\n" + more);
     }
 };
 

@@ -83,7 +83,7 @@ std::vector<pid_t> own_processes(const std::string &command) {
         if (!pid || pid == ::getpid())
             continue;
         std::string what = command_of(pid);
-        bool ours = what == "berthd" || what == "berth-worker";
+        bool ours = what == "berthd" || what == "berth-worker" || what == "berth-zygote";
         if (ours && (command.empty() || what == command) && marked(pid) && alive(pid))
             found.push_back(pid);
     }

@@ -24,7 +24,8 @@ std::string needed_variable(const char *name);
 bool alive(pid_t pid);
 bool gone_soon(pid_t pid);
 std::string command_of(pid_t pid);
-// berthd and berth-worker processes that this program's tests started: they carry its mark in their environment.
+// Processes berthd, berth-worker and berth-zygote that this program's tests started: they carry its mark in their
+// environment.
 std::vector<pid_t> own_processes(const std::string &command = "");
 void mark_environment();
 

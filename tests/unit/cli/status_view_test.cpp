@@ -46,6 +46,10 @@ TEST_CASE("status shows every part") {
     CHECK(has(text, "Leased"));
     CHECK(has(text, "Active"));
     CHECK(has(text, "worker_pid"));
+    CHECK_FALSE(has(text, "zygotes"));
+    status["zygotes"] = Json::parse(R"([{"pid": 7, "module": "echo", "state": "Ready", "forks": 12}])");
+    CHECK(has(status_text(status), "zygotes\n"));
+    CHECK(has(status_text(status), "Ready"));
 }
 
 TEST_CASE("missing and null keys are dashes") {

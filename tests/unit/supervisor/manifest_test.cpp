@@ -29,6 +29,7 @@ TEST_CASE("a manifest with the library alone has the defaults and the file's nam
     CHECK(manifest->quarantine_window_ms == 60'000);
     CHECK(manifest->quarantine_ms == 600'000);
     CHECK(manifest->recycle == RecyclePolicy::Context);
+    CHECK_FALSE(manifest->zygote);
     CHECK(manifest->env.empty());
 }
 
@@ -46,6 +47,7 @@ recycle = "process"
 quarantine_after = 8
 quarantine_window_ms = 6
 quarantine_ms = 7
+zygote = true
 [env]
 LANG = "C"
 EMPTY = ""
@@ -65,6 +67,7 @@ EMPTY = ""
     CHECK(manifest->quarantine_window_ms == 6);
     CHECK(manifest->quarantine_ms == 7);
     CHECK(manifest->recycle == RecyclePolicy::Process);
+    CHECK(manifest->zygote);
     CHECK(manifest->env == std::map<std::string, std::string>{{"LANG", "C"}, {"EMPTY", ""}});
 }
 
@@ -76,6 +79,8 @@ TEST_CASE("a mistake names file, line and key") {
     const Case cases[] = {
         {"", "/etc/berth/modules.d/echo.toml:1: key 'library': missing"},
         {"library = \"x\"\nsparse = 1\n", "/etc/berth/modules.d/echo.toml:2: key 'sparse': unknown"},
+        {"library = \"x\"\nzygote = 1\n",
+         "/etc/berth/modules.d/echo.toml:2: key 'zygote': must be true or false, not an integer"},
         {"library = 7\n", "/etc/berth/modules.d/echo.toml:1: key 'library': must be a string, not an integer"},
         {"library = \"\"\n", "/etc/berth/modules.d/echo.toml:1: key 'library': must not be empty"},
         {"\nlibrary = \"x\"\nspares = \"two\"\n",
