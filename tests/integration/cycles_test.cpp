@@ -67,9 +67,9 @@ std::string emit(int count) { return cbor("{\"count\": " + std::to_string(count)
 } // namespace
 
 TEST_CASE_FIXTURE(LeakChecked, "after many open/close cycles host, supervisor and workers hold what they held after a hundred") {
-    TempDir folder; // with one module, whose idle workers stay
+    TempDir folder; // with one module that has one worker for good
     write_file(folder / "echo.toml",
-               "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\nidle_timeout_ms = 86400000\n");
+               "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\nidle_timeout_ms = 86400000\nmax_contexts = 1\n");
     Host host(Host::Private::FromFolder, folder.path());
     cycle(host, 100);
     auto settled = [&] { return held_by(own_processes()); };
