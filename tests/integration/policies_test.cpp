@@ -134,6 +134,20 @@ TEST_CASE_FIXTURE(LeakChecked, "max_age_ms: an idle worker is replaced when it i
     CHECK(eventually([&] { return count_state(host, "Idle") == 1; }));
 }
 
+TEST_CASE_FIXTURE(LeakChecked, "max_age_ms: a worker that is too old serves its context to the end") {
+    ProbeFolder probe("max_age_ms = 100\n");
+    Service service({.modules = probe.folder.path()});
+    Host host(service.socket());
+    Context old(host, "probe");
+    pid_t worker = worker_of(host);
+    sleep_ms(300);
+    CHECK(Context(host, "probe").call("serial", "").ret == BERTH_RET_OK);
+    CHECK(old.call("serial", "") == Answer{0, "1"});
+    CHECK(alive(worker));
+    CHECK(old.close() == BERTH_RET_OK);
+    CHECK(gone_soon(worker));
+}
+
 TEST_CASE_FIXTURE(LeakChecked, "idle_timeout_ms: an idle worker that no spare is made of ends") {
     ProbeFolder probe("idle_timeout_ms = 300\n");
     Service service({.modules = probe.folder.path()});
