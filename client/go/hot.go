@@ -6,7 +6,7 @@ import "sync/atomic"
 // there only briefly (hotWaitUS), only when the method's answers have come that fast lately, and only when no other
 // request is in flight on the context: several at a time are faster as batches of the reaper's. Any number of
 // goroutines so hold one thread for each context at most, and each for some microseconds. The numbers behind this are
-// in daemon/adr/0020.
+// in daemon/adr/0012.
 const (
 	hotWaitUS   = 50
 	longestSkip = 1024 // calls between two tries of a method that is slow
