@@ -2,6 +2,7 @@
 
 pub const BERTH_PRIVATE: u32 = 1;
 pub const BERTH_NO_PRIVATE: u32 = 2;
+pub const BERTH_RESTART: u32 = 1;
 pub type __uint8_t = ::std::os::raw::c_uchar;
 pub type __int32_t = ::std::os::raw::c_int;
 pub type __uint32_t = ::std::os::raw::c_uint;
@@ -600,6 +601,18 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    pub fn berth_try_call(
+        context: berth_context,
+        method: u32,
+        request: *const ::std::os::raw::c_void,
+        len: usize,
+        wait_us: u32,
+        user_data: *mut ::std::os::raw::c_void,
+        out_id: *mut u64,
+        reply: *mut berth_reply,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
     pub fn berth_cancel(context: berth_context, id: u64) -> ::std::os::raw::c_int;
 }
 extern "C" {
@@ -630,6 +643,16 @@ extern "C" {
 }
 extern "C" {
     pub fn berth_status(client: berth_client, reply: *mut berth_reply) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn berth_crashes(client: berth_client, reply: *mut berth_reply) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn berth_reset(
+        client: berth_client,
+        module: *const ::std::os::raw::c_char,
+        reply: *mut berth_reply,
+    ) -> ::std::os::raw::c_int;
 }
 extern "C" {
     pub fn berth_ret_name(ret: ::std::os::raw::c_int) -> *const ::std::os::raw::c_char;

@@ -1,5 +1,5 @@
-//! Nothing of a client is left in the process, or beside it, when it has been dropped. Alone in its program: it counts
-//! what belongs to the whole process.
+//! Nothing of a client is left in the process, or beside it, when it has been dropped. One test, alone in its program: it
+//! counts what belongs to the whole process, the threads of other tests included.
 
 mod common;
 
@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::*;
-
-static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn entries(folder: &str) -> BTreeSet<String> {
     let names = std::fs::read_dir(folder).unwrap();
@@ -61,9 +59,7 @@ fn use_everything(client: &berth::Client) {
 
 /// The task, and its duplicate of the descriptor, end with the context; the runtime goes on.
 #[cfg(feature = "tokio")]
-#[test]
 fn of_a_context_on_a_runtime() {
-    let _alone = ALONE.lock().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -83,9 +79,7 @@ fn of_a_context_on_a_runtime() {
     until("descriptors are gone", || entries("/proc/self/fd") == fds);
 }
 
-#[test]
 fn of_a_client_that_was_dropped() {
-    let _alone = ALONE.lock().unwrap();
     let (fds, threads, maps) = (entries("/proc/self/fd"), entries("/proc/self/task"), segments());
     for _ in 0..3 {
         let client = client();
@@ -101,4 +95,11 @@ fn of_a_client_that_was_dropped() {
             processes.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
         });
     }
+}
+
+#[test]
+fn nothing_is_left() {
+    of_a_client_that_was_dropped();
+    #[cfg(feature = "tokio")]
+    of_a_context_on_a_runtime();
 }
