@@ -67,8 +67,9 @@ static int check_open(const char *module, const void *config, size_t config_len,
 
 /* A supervisor that has just died is the control thread's to notice; it asks the next one. */
 void context_ask_for_worker(struct context *context) {
+    int segment_fd = context->segment_fd; /* before the control thread can know of it, and close it */
     uint64_t connection = begin_asking(context);
-    if (connection && (context_ask(context, connection, context->segment_fd) == 0 || context->client->reattach.path))
+    if (connection && (context_ask(context, connection, segment_fd) == 0 || context->client->reattach.path))
         return;
     if (connection || !context->client->reattach.path) {
         context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
