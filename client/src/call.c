@@ -176,7 +176,8 @@ static int cancel(struct context *context, uint64_t id) {
         state = REQUEST_PENDING;
         berth_spin_pause();
     }
-    int ours = request->id == id && request->kind != REQUEST_BLOCKING && id != context->create_id;
+    int ours = request->id == id && request->kind != REQUEST_BLOCKING &&
+               id != __atomic_load_n(&context->create_id, __ATOMIC_ACQUIRE);
     int callback = ours && request->kind == REQUEST_CALLBACK;
     int rc = ours ? context_complete(context, BERTH_REPLY, id, BERTH_RET_CANCELLED,
                                      callback ? request->callback : NULL, request->user_data,

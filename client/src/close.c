@@ -31,7 +31,7 @@ void context_settled(struct context *context) {
     pthread_mutex_lock(&context->submit_lock);
     int closing = context->state == CONTEXT_RECYCLING;
     /* The answer to `create` may have been the last word of a worker that died: then there is a handle to close. */
-    int open_failed = context->create_id && !context->created;
+    int open_failed = __atomic_load_n(&context->create_id, __ATOMIC_ACQUIRE) && !context->created;
     int over = closing || open_failed;
     context_move(context, over && !closing ? CONTEXT_ABANDON : CONTEXT_SETTLED);
     pthread_mutex_unlock(&context->submit_lock);

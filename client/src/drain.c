@@ -283,7 +283,7 @@ static int take_reply(struct context *context, const struct berth_frame_header *
     }
     if (header->code == BERTH_RET_RECYCLED)
         context->cut_off++;
-    if (header->id == context->create_id)
+    if (header->id == __atomic_load_n(&context->create_id, __ATOMIC_ACQUIRE))
         create_answered(context, header, payload);
     return answer(context, request, own, sink, (int)header->code, data, len);
 }

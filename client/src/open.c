@@ -112,7 +112,7 @@ static int open_begin(struct client *client, const char *module, const void *con
         if (ret == 0)
             ret = context_submit(context, BERTH_FRAME_CREATE, 0, config, config_len, what, request, NULL);
         if (ret == 0)
-            context->create_id = (*request)->id;
+            __atomic_store_n(&context->create_id, (*request)->id, __ATOMIC_RELEASE);
         context->open_bound_ns = open_deadline(options);
     } else if (ret == 0) {
         context->state = CONTEXT_ACTIVE;

@@ -70,7 +70,7 @@ static int begin_anew(struct context *context, int segment_fd) {
                                NULL);
     if (rc)
         return rc;
-    context->create_id = request->id;
+    __atomic_store_n(&context->create_id, request->id, __ATOMIC_RELEASE);
     context->restarts++;
     context->open_bound_ns = berth_now_ns() + ((uint64_t)context->open_timeout_ms + OPEN_SLACK_MS) * 1000000u;
     __atomic_store_n(&context->settled, 0, __ATOMIC_SEQ_CST);
