@@ -102,17 +102,19 @@ bool LibraryThread::asked_to_close() const {
 // Until nothing is left to do: no frame, and nothing outstanding once the lease drains.
 void LibraryThread::serve() {
     while (end_.host_broke.empty()) {
-        bool closing = asked_to_close(); // before the look at the ring: what was sent before it is served
         bool served = serve_one();
         if (answers_.host_lies())
             broke("the index of a reply or event ring cannot be");
         if (served)
             continue;
-        if (closing && answers_.outstanding() == 0)
+        if (!asked_to_close())
+            wait_for_frame();
+        else if (serve_one()) // what was sent before the word came
+            continue;
+        else if (answers_.outstanding() == 0 || phase_.load(std::memory_order_acquire) >= LeasePhase::Cut)
             break;
-        if (phase_.load(std::memory_order_acquire) >= LeasePhase::Cut)
-            break;
-        wait_for_frame();
+        else
+            wait_for_answers();
     }
     // A host that broke the rules costs the worker its life; nothing of the library is worth a wait.
     if (end_.host_broke.empty())
@@ -219,13 +221,13 @@ void LibraryThread::handle(const berth_frame_header &header, uint32_t method, co
         berth_ring_advance(&ring_);
 }
 
+// Answers from other threads are counted, not announced: look again soon. Bounded by the close itself.
+void LibraryThread::wait_for_answers() {
+    berth_futex_wait(&poke_, __atomic_load_n(&poke_, __ATOMIC_SEQ_CST), berth_now_ns() + 200'000);
+}
+
 void LibraryThread::wait_for_frame() {
     uint32_t poke = __atomic_load_n(&poke_, __ATOMIC_SEQ_CST);
-    if (asked_to_close()) {
-        // Answers from other threads are counted, not announced: look again soon. Bounded by the close itself.
-        berth_futex_wait(&poke_, poke, berth_now_ns() + 200'000);
-        return;
-    }
     uint64_t started;
     if (berth_ring_spin(&ring_, &spin_, &poke_, poke, 0, &started)) {
         step_aside_.after_wait(spin_);
@@ -241,7 +243,7 @@ void LibraryThread::sleep_on_ring(uint32_t poke) {
         return;
     bool trim = answers_.wants_trim() || copy_.size() > kKeepCopy;
     int rc = 0;
-    if (__atomic_load_n(&poke_, __ATOMIC_SEQ_CST) == poke)
+    if (__atomic_load_n(&poke_, __ATOMIC_SEQ_CST) == poke && !asked_to_close())
         rc = berth_ring_sleep(&ring_, trim ? berth_now_ns() + kTrimAfterNs : 0);
     berth_ring_finish_wait(&ring_);
     if (rc == -ETIMEDOUT && trim) {

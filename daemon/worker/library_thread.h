@@ -64,6 +64,7 @@ class LibraryThread {
     void turn();
     const uint8_t *private_copy(const uint8_t *payload, size_t len);
     void wait_for_frame();
+    void wait_for_answers();
     void sleep_on_ring(uint32_t poke);
     void wait_for_gate();
     void tear_down();
