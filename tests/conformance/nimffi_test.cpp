@@ -359,13 +359,15 @@ TEST_CASE_FIXTURE(LeakChecked, "nim-ffi: the JSON generation is called by its si
     TimerHost node([](Fixtures &fixtures) { fixtures.add_node(); });
     Context context(*node.host, "my_node", R"({"name": "n"})");
     Record event;
-    REQUIRE(berth_listen(context.handle(), "event", Record::callback, &event, nullptr) == 0);
+    uint64_t listener = 0;
+    REQUIRE(berth_listen(context.handle(), "event", Record::callback, &event, &listener) == 0);
     CHECK(context.call("start", "") == Answer{0, ""});
     CHECK(context.call("start", kEmpty) == Answer{1, "the node is started already"});
     CHECK(context.call("version", "\x80") == Answer{0, "my_node v0.2.0"});
     CHECK(context.call("publish", cbor(R"(["a\"b", "{\"x\":1}", 4294967295])")) ==
           Answer{0, R"({"topic":"a\u0022b","message":{"x":1},"timeoutMs":4294967295})"});
     CHECK(eventually([&] { return event.answered(); }));
+    CHECK(berth_unlisten(context.handle(), listener) == 0); // the next publish is not for this record
     CHECK(event.bytes == R"({"eventType":"message","topic":"a\u0022b"})");
     CHECK(context.call("sum", cbor(R"([-1, 2, -9223372036854775808, 18446744073709551615, true, 0.5])")) ==
           Answer{0, "-1 2 -9223372036854775808 18446744073709551615 1 0.5"});
