@@ -56,10 +56,6 @@ void cycle(const Host &host, int times) {
     }
 }
 
-pid_t worker_of(const Host &host) {
-    return static_cast<pid_t>(number_at(host.status().bytes, "/contexts/0/worker_pid"));
-}
-
 struct Seen {
     std::atomic<int> events{0};
     static void count(int, const uint8_t *, size_t, void *user_data) { static_cast<Seen *>(user_data)->events++; }
@@ -99,8 +95,8 @@ TEST_CASE_FIXTURE(LeakChecked, "nothing of one owner reaches the next: no event,
         {
             Context first(host);
             if (round == 0)
-                worker = worker_of(host);
-            REQUIRE(worker_of(host) == worker);
+                worker = host.worker();
+            REQUIRE(host.worker() == worker);
             Seen never_read;
             REQUIRE(berth_listen(first.handle(), "tick", nullptr, &never_read, nullptr) == BERTH_RET_OK);
             CHECK(first.call("emit", emit(500)).ret == BERTH_RET_OK);
@@ -121,7 +117,7 @@ TEST_CASE_FIXTURE(LeakChecked, "nothing of one owner reaches the next: no event,
         }
         CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 0; }));
         Context second(host);
-        REQUIRE(worker_of(host) == worker);
+        REQUIRE(host.worker() == worker);
         Seen seen;
         uint64_t listener = 0;
         REQUIRE(berth_listen(second.handle(), "tick", Seen::count, &seen, &listener) == BERTH_RET_OK);

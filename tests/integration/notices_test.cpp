@@ -8,8 +8,7 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
-#include "probe_folder.h"
-#include "service.h"
+#include "policy_service.h"
 
 using namespace berth::test;
 
@@ -46,25 +45,6 @@ class Heard {
     std::deque<std::string> payloads_;
 };
 
-std::string echo_manifest(const std::string &more) {
-    return "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\n" + more;
-}
-
-// A service with the echo module and the policies that a test wants.
-struct EchoService {
-    TempDir folder;
-    std::unique_ptr<Service> service;
-    explicit EchoService(const std::string &more) {
-        write_file(folder / "echo.toml", echo_manifest(more));
-        service = std::make_unique<Service>(Service::Options{.modules = folder.path()});
-    }
-    const std::string &socket() const { return service->socket(); }
-};
-
-pid_t worker_of(const Host &host) {
-    return static_cast<pid_t>(number_at(host.status().bytes, "/contexts/0/worker_pid"));
-}
-
 std::string ms(int n) { return cbor("{\"ms\": " + std::to_string(n) + "}"); }
 std::string emit(int count, int bytes) {
     return cbor("{\"count\": " + std::to_string(count) + ", \"bytes\": " + std::to_string(bytes) + "}");
@@ -85,7 +65,7 @@ struct SlowListener {
 } // namespace
 
 TEST_CASE_FIXTURE(LeakChecked, "a handler that holds the library's thread: not_responding once, then responding") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding"), back(context, "responding");
@@ -103,7 +83,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a handler that holds the library's thread: not_r
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a blocking caller's worker is watched too") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding");
@@ -112,11 +92,11 @@ TEST_CASE_FIXTURE(LeakChecked, "a blocking caller's worker is watched too") {
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a stopped worker: not_responding says so, and responding comes when it goes on") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding"), back(context, "responding");
-    pid_t worker = worker_of(host);
+    pid_t worker = host.worker();
     ::kill(worker, SIGSTOP);
     Record record;
     REQUIRE(context.submit("echo", "x", Record::callback, &record) == BERTH_RET_OK);
@@ -129,7 +109,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a stopped worker: not_responding says so, and re
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "two episodes are told twice") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding"), back(context, "responding");
@@ -142,7 +122,7 @@ TEST_CASE_FIXTURE(LeakChecked, "two episodes are told twice") {
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "requests that the module answers later, from a thread of its own, are no silence") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding");
@@ -163,7 +143,7 @@ TEST_CASE_FIXTURE(LeakChecked, "within the start grace nobody is called silent, 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a close is never called silence") {
-    EchoService echo("start_grace_ms = 0\ndrain_timeout_ms = 2500\n");
+    PolicyService echo("start_grace_ms = 0\ndrain_timeout_ms = 2500\n");
     Host host(echo.socket());
     Context context(host);
     Heard silent(context, "not_responding");
@@ -177,7 +157,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a close is never called silence") {
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "to berth_reap notices come as such, with the listener's id and user data") {
-    EchoService echo("start_grace_ms = 0\n");
+    PolicyService echo("start_grace_ms = 0\n");
     Host host(echo.socket());
     Context context(host);
     uint64_t listener = 0;
@@ -247,7 +227,7 @@ TEST_CASE_FIXTURE(LeakChecked, "BERTH_RESTART: the context comes back on another
     for (int round = 1; round <= 5; round++) {
         CAPTURE(round);
         CHECK(host.reset("echo").ret == BERTH_RET_OK); // five deaths in a row are a quarantine
-        pid_t worker = worker_of(host);
+        pid_t worker = host.worker();
         Record pending, reaped;
         std::string data = later_request(60000, "never");
         REQUIRE(berth_submit(handle, method_id("later"), data.data(), data.size(), Record::callback, &pending,
@@ -260,7 +240,7 @@ TEST_CASE_FIXTURE(LeakChecked, "BERTH_RESTART: the context comes back on another
         REQUIRE(eventually([&] { return call("echo", "back") == Answer{0, "back"}; }));
         CHECK(eventually([&] { return reap_into_records(handle, 100) >= 0 && reaped.answered(); }));
         CHECK(reaped.ret == BERTH_RET_WORKER_DIED);
-        CHECK(worker_of(host) != worker);
+        CHECK(host.worker() != worker);
         REQUIRE(heard(static_cast<size_t>(round) * 3 - 1));
         CHECK(call("emit", emit(1, 4)).ret == BERTH_RET_OK); // its listeners are there still
         REQUIRE(heard(static_cast<size_t>(round) * 3));
@@ -289,7 +269,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a restart whose create fails leaves the context 
     REQUIRE(berth_open(host.handle(), "sqlite", config.data(), config.size(), &options, &handle, nullptr) ==
             BERTH_RET_OK);
     write_file(path, std::string(4096, 'x')); // no database, when it is opened again
-    ::kill(worker_of(host), SIGKILL);
+    ::kill(host.worker(), SIGKILL);
     berth_reply reply{};
     std::string sql = cbor(R"({"sql": "SELECT 1"})");
     CHECK(eventually([&] {
@@ -303,7 +283,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a restart whose create fails leaves the context 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a full event queue drops the newest, tells how many, and the context lives on") {
-    EchoService echo("max_events = 100\n");
+    PolicyService echo("max_events = 100\n");
     Host host(echo.socket());
     Context context(host);
     SlowListener slow;
@@ -332,7 +312,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a full event queue drops the newest, tells how m
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "the event queue is bounded by bytes too, and one large event always fits an empty one") {
-    EchoService echo("max_event_bytes = 65536\n");
+    PolicyService echo("max_event_bytes = 65536\n");
     Host host(echo.socket());
     Context context(host);
     SlowListener slow;
@@ -349,7 +329,7 @@ TEST_CASE_FIXTURE(LeakChecked, "the event queue is bounded by bytes too, and one
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "overflow = sticky: the context rejects every request from then on, and the next one is as new") {
-    EchoService echo("max_events = 10\noverflow = \"sticky\"\n");
+    PolicyService echo("max_events = 10\noverflow = \"sticky\"\n");
     Host host(echo.socket());
     {
         Context context(host);
@@ -373,7 +353,7 @@ TEST_CASE_FIXTURE(LeakChecked, "overflow = sticky: the context rejects every req
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a host that never reads its events does not grow the worker") {
-    EchoService echo("max_event_bytes = 1048576\n");
+    PolicyService echo("max_event_bytes = 1048576\n");
     Host host(echo.socket());
     Context context(host);
     SlowListener slow;

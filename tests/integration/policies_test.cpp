@@ -15,10 +15,6 @@ using namespace berth::test;
 
 namespace {
 
-pid_t worker_of(const Host &host) {
-    return static_cast<pid_t>(number_at(host.status().bytes, "/contexts/0/worker_pid"));
-}
-
 // A context that is opened and closed again: its worker, and how many creates that one has seen.
 struct Visit {
     pid_t pid;
@@ -28,7 +24,7 @@ Visit visit(const Host &host, const char *also = nullptr) {
     Context context(host, "probe");
     if (also)
         CHECK(context.call(also, "").ret == BERTH_RET_OK);
-    Visit result{worker_of(host), context.call("serial", "").bytes};
+    Visit result{host.worker(), context.call("serial", "").bytes};
     CHECK(context.close() == BERTH_RET_OK);
     return result;
 }
@@ -139,7 +135,7 @@ TEST_CASE_FIXTURE(LeakChecked, "max_age_ms: a worker that is too old serves its 
     Service service({.modules = probe.folder.path()});
     Host host(service.socket());
     Context old(host, "probe");
-    pid_t worker = worker_of(host);
+    pid_t worker = host.worker();
     sleep_ms(300);
     CHECK(Context(host, "probe").call("serial", "").ret == BERTH_RET_OK);
     CHECK(old.call("serial", "") == Answer{0, "1"});
@@ -197,7 +193,7 @@ TEST_CASE_FIXTURE(LeakChecked, "the status shows a close on its way: RecyclePend
     Service service({.modules = probe.folder.path()});
     Host host(service.socket());
     Context context(host, "probe", "600");
-    pid_t worker = worker_of(host);
+    pid_t worker = host.worker();
     CHECK(text_at(host.status().bytes, "/contexts/0/state") == "Active");
     Record mute, closed;
     uint64_t id = 0;
@@ -214,7 +210,7 @@ TEST_CASE_FIXTURE(LeakChecked, "the status shows a close on its way: RecyclePend
     context.forget();
 
     Context slow(host, "probe", "600");
-    worker = worker_of(host);
+    worker = host.worker();
     Record over;
     REQUIRE(berth_close(slow.handle(), Record::callback, &over) == BERTH_RET_OK);
     bool seen = false;

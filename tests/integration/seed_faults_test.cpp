@@ -8,28 +8,13 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
-#include "service.h"
+#include "policy_service.h"
 
 using namespace berth::test;
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::string probe_manifest(const std::string &more) {
-    return "library = \"" + needed_variable("BERTH_TEST_MODULES") + "/libberth-probe.so\"\n" + more;
-}
-
-// A service whose echo module has these policies.
-struct EchoService {
-    TempDir folder;
-    std::unique_ptr<Service> service;
-    explicit EchoService(const std::string &more) {
-        write_file(folder / "probe.toml", probe_manifest(more));
-        write_file(folder / "echo.toml", "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\n" + more);
-        service = std::make_unique<Service>(Service::Options{.modules = folder.path()});
-    }
-};
 
 struct Sleeper {
     std::atomic<bool> inside{false}, go{false};
@@ -44,8 +29,8 @@ struct Sleeper {
 } // namespace
 
 TEST_CASE_FIXTURE(LeakChecked, "closing a wedged context blocks nobody: not the closer, not those who send") {
-    EchoService echo("drain_timeout_ms = 400\nteardown_timeout_ms = 1000\n");
-    Host host(echo.service->socket());
+    PolicyService echo("drain_timeout_ms = 400\nteardown_timeout_ms = 1000\n");
+    Host host(echo.socket());
     Context context(host, "probe");
     std::atomic<bool> stop{false};
     std::vector<std::thread> senders;
@@ -72,8 +57,8 @@ TEST_CASE_FIXTURE(LeakChecked, "closing a wedged context blocks nobody: not the 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a close that had to cancel has worked, and says so") {
-    EchoService echo("drain_timeout_ms = 200\n");
-    Host host(echo.service->socket());
+    PolicyService echo("drain_timeout_ms = 200\n");
+    Host host(echo.socket());
     Context context(host);
     Record later, closed;
     REQUIRE(context.submit("later", later_request(600000, "x"), Record::callback, &later) == BERTH_RET_OK);
@@ -87,8 +72,8 @@ TEST_CASE_FIXTURE(LeakChecked, "a close that had to cancel has worked, and says 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a stuck close gives its place free: the next open has it") {
-    EchoService echo("max_contexts = 1\ndrain_timeout_ms = 200\nteardown_timeout_ms = 500\n");
-    Host host(echo.service->socket());
+    PolicyService echo("max_contexts = 1\ndrain_timeout_ms = 200\nteardown_timeout_ms = 500\n");
+    Host host(echo.socket());
     for (int round = 0; round < 3; round++) {
         Context context(host, "probe");
         Record wedge;
@@ -101,8 +86,8 @@ TEST_CASE_FIXTURE(LeakChecked, "a stuck close gives its place free: the next ope
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "late requests and a second close are refused in the original's words") {
-    EchoService echo("drain_timeout_ms = 30000\n");
-    Host host(echo.service->socket());
+    PolicyService echo("drain_timeout_ms = 30000\n");
+    Host host(echo.socket());
     Context context(host);
     Record later, closed, second;
     REQUIRE(context.submit("later", later_request(400, "x"), Record::callback, &later) == BERTH_RET_OK);
@@ -119,8 +104,8 @@ TEST_CASE_FIXTURE(LeakChecked, "late requests and a second close are refused in 
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "each owner of a worker is told of its own overflow") {
-    EchoService echo("max_events = 10\n");
-    Host host(echo.service->socket());
+    PolicyService echo("max_events = 10\n");
+    Host host(echo.socket());
     for (int owner = 0; owner < 3; owner++) {
         Context context(host);
         uint64_t ticks, overflow;
@@ -141,8 +126,8 @@ TEST_CASE_FIXTURE(LeakChecked, "each owner of a worker is told of its own overfl
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "creates that fail use nothing up, however many") {
-    EchoService echo("max_contexts = 2\n");
-    Host host(echo.service->socket());
+    PolicyService echo("max_contexts = 2\n");
+    Host host(echo.socket());
     for (int i = 0; i < 100; i++) {
         Answer refused = open_answer(host, "echo", i % 2 ? "\xff not CBOR" : cbor(R"({"fail": "no"})"));
         CHECK(refused.ret == BERTH_RET_ERR);

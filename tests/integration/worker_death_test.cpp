@@ -16,11 +16,6 @@ using namespace berth::test;
 
 namespace {
 
-pid_t worker_of(const Host &host) {
-    std::string status = host.status().bytes;
-    return static_cast<pid_t>(number_at(status, "/contexts/0/worker_pid"));
-}
-
 // A host of its own supervisor, whose workers of the echo module are spawned, or forked from a zygote.
 struct EchoHost {
     EchoFolder echo;
@@ -86,7 +81,7 @@ TEST_CASE_FIXTURE(LeakChecked, "SIGKILL at random moments with a thousand reques
         for (int round = 0; round < 20; round++) {
             CAPTURE(round);
             Context context(host, "echo", "", {.max_in_flight = 2048});
-            pid_t pid = worker_of(host);
+            pid_t pid = host.worker();
             REQUIRE(pid > 0);
             Flight flight;
             fly(context, flight, [&] {
@@ -136,7 +131,7 @@ TEST_CASE_FIXTURE(LeakChecked, "each way to die is told with its signal or statu
                         Way{"stack", "/signal", SIGSEGV}}) {
             CAPTURE(way.how);
             Context context(host);
-            pid_t pid = worker_of(host);
+            pid_t pid = host.worker();
             Answer answer = context.call("die", cbor("{\"how\": \"" + std::string(way.how) + "\"}"));
             CHECK(answer.ret == BERTH_RET_WORKER_DIED);
             CHECK(number_at(answer.bytes, "/pid") == pid);

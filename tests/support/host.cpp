@@ -77,6 +77,8 @@ std::vector<pid_t> Host::workers() const {
     }
 }
 
+pid_t Host::worker() const { return static_cast<pid_t>(number_at(status().bytes, "/contexts/0/worker_pid")); }
+
 pid_t Host::supervisor() const { return static_cast<pid_t>(number_at(status().bytes, "/daemon/pid")); }
 
 uint32_t method_id(const std::string &name) { return berth_method_id(name.data(), name.size()); }

@@ -36,6 +36,7 @@ class Host {
     Answer reset(const std::string &module) const;
     std::vector<pid_t> workers() const; // pids, by the status
     pid_t supervisor() const;
+    pid_t worker() const; // of the first context in the status
     void forget() { client_.bits = 0; } // the test has disconnected itself
 
   private:
