@@ -101,7 +101,7 @@ func TestCloseGoesOnWhenItsContextEnds(t *testing.T) {
 	if _, err := c.Close(ended); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v", err)
 	}
-	if outcome, err := c.Close(background(t)); err != nil || outcome.How != berth.Drained {
+	if outcome, err := c.Close(background(t)); err != nil || outcome.How != berth.Cancelled {
 		t.Fatalf("%+v %v", outcome, err)
 	}
 }
