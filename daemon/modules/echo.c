@@ -56,7 +56,7 @@ static void echo_later(struct call *call) {
     if (!berth_args_uint(&call->args, "ms", UINT64_MAX, &ms) || !berth_args_data(&call->args, "data", &data))
         fail(call->request, call->args.error);
     else if (!echo_timer_add(call->echo->timer, echo_due_in(ms), call->request, data.data, data.len))
-        fail(call->request, "later: out of memory");
+        fail(call->request, "later: out of memory or threads");
     else if (echo_held_cancelled(&call->echo->held)) /* while it was not in the timer yet */
         echo_timer_cancel(call->echo->timer, call->request);
 }
@@ -281,7 +281,7 @@ static int create(const uint8_t *config, size_t len, void **instance, char *why,
     if (accepted && (*instance = new_echo()))
         return 0;
     if (accepted || !copy)
-        berth_args_why(why, why_size, "no memory or no thread", strlen("no memory or no thread"));
+        berth_args_why(why, why_size, "out of memory", strlen("out of memory"));
     return 1;
 }
 

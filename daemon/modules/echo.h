@@ -15,7 +15,7 @@ extern const struct berth_worker *echo_worker;
 struct echo_timer;
 struct echo_timer *echo_timer_new(void);
 void echo_timer_free(struct echo_timer *timer); /* answers what still waits as cancelled */
-/* Copies data. False: out of memory. */
+/* Copies data. False: out of memory, or of threads. */
 bool echo_timer_add(struct echo_timer *timer, uint64_t due_ns, berth_request request, const void *data, size_t len);
 void echo_timer_cancel(struct echo_timer *timer, berth_request request); /* nothing, when it does not wait there */
 

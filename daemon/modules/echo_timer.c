@@ -1,5 +1,5 @@
-/* A binary heap by due time (and by arrival where two are due together), and one thread that waits for its top. A
- * cancelled entry becomes due at once, so that answering, which may wait for a slow host, stays with this thread and
+/* A binary heap by due time (and by arrival where two are due together), and one thread, begun with the first entry,
+ * that waits for its top. A cancelled entry becomes due at once, so that answering, which may wait for a slow host, stays with this thread and
  * never holds up the control thread. */
 #include "echo.h"
 
@@ -19,7 +19,7 @@ struct echo_timer {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
-    bool stopping;
+    bool started, stopping;
     uint64_t arrivals;
     struct entry *heap;
     size_t count, capacity;
@@ -95,7 +95,7 @@ struct echo_timer *echo_timer_new(void) {
     if (!timer)
         return NULL;
     pthread_mutex_init(&timer->lock, NULL);
-    if (echo_cond_init(&timer->changed) && pthread_create(&timer->thread, NULL, run, timer) == 0)
+    if (echo_cond_init(&timer->changed))
         return timer;
     free(timer);
     return NULL;
@@ -106,7 +106,8 @@ void echo_timer_free(struct echo_timer *timer) {
     timer->stopping = true;
     pthread_cond_signal(&timer->changed);
     pthread_mutex_unlock(&timer->lock);
-    pthread_join(timer->thread, NULL);
+    if (timer->started)
+        pthread_join(timer->thread, NULL);
     pthread_cond_destroy(&timer->changed);
     pthread_mutex_destroy(&timer->lock);
     free(timer->heap);
@@ -125,10 +126,16 @@ static bool make_room(struct echo_timer *timer) {
     return true;
 }
 
+static bool start(struct echo_timer *timer) {
+    if (!timer->started)
+        timer->started = pthread_create(&timer->thread, NULL, run, timer) == 0;
+    return timer->started;
+}
+
 bool echo_timer_add(struct echo_timer *timer, uint64_t due_ns, berth_request request, const void *data, size_t len) {
     void *copy = malloc(len + 1);
     pthread_mutex_lock(&timer->lock);
-    bool added = copy && make_room(timer);
+    bool added = copy && make_room(timer) && start(timer);
     if (added) {
         memcpy(copy, data, len);
         timer->heap[timer->count] =
