@@ -108,7 +108,7 @@ struct berth_segment_header {
 
     /* Words that change while the context lives. */
     uint32_t events_wanted; /* host: 0 nobody listens, so the worker need not send */
-    uint32_t closing;       /* host: 1 once it has sent CLOSE, and so sends no more requests */
+    uint32_t closing;       /* both: 1 once the context is to end; the host sends no more requests */
     uint32_t reserved1[14];
     uint64_t events_taken; /* host: events read, ever */
     uint32_t reserved7[14];

@@ -45,8 +45,8 @@ void Answers::attach(const Lease &lease) {
         slots_made_ = slots_;
     }
     for (uint32_t slot = 0; slot < slots_; slot++) {
-        in_flight_[slot] = 0;
-        cancelled_[slot] = 0;
+        in_flight_[slot].store(0, std::memory_order_relaxed); // a thousand ordered stores would be 20 µs of an open
+        cancelled_[slot].store(0, std::memory_order_relaxed);
     }
     begun_ = answered_ = 0;
     recycled_ = 0;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -33,57 +34,77 @@ void clear(int eventfd) {
     }
 }
 
+void ring_doorbell(int eventfd) {
+    uint64_t one = 1;
+    if (::write(eventfd, &one, sizeof one) < 0)
+        return; // full: readable anyway
+}
+
 } // namespace
 
-void ControlThread::pass_turn(Turn to) {
-    __atomic_store_n(&turn_, to, __ATOMIC_RELEASE);
-    berth_futex_wake(&turn_, 1);
+ControlThread::ControlThread(Channel channel, LibraryThread &library, Answers &answers, int teardown_eventfd,
+                             WorkerIdentity identity)
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), channel_(std::move(channel)), library_(library), answers_(answers),
+      teardown_eventfd_(teardown_eventfd), identity_(std::move(identity)), rejoin_(identity_.service, channel_.fd()) {
+    watch(teardown_eventfd_, kTeardown);
 }
 
-void ControlThread::await_turn(Turn mine) {
-    for (uint32_t turn; (turn = __atomic_load_n(&turn_, __ATOMIC_ACQUIRE)) != mine;)
-        berth_futex_wait(&turn_, turn, 0);
+// 0, or -1. A descriptor is taken out before it is closed: its file may be open in another process too, and would stay.
+int ControlThread::watch(int fd, Source source) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = leases_ * kSources + source;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
+
+void ControlThread::unwatch(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void ControlThread::await_lease() {
-    await_turn(kLibrary);
-    while (!lease_) {
+    for (;;) {
         pollfd supervisor{channel_.fd(), POLLIN, 0};
-        if (::poll(&supervisor, 1, -1) > 0)
-            take_message();
+        if (::poll(&supervisor, 1, -1) <= 0)
+            continue;
+        std::lock_guard lock(lock_);
+        take_message();
+        if (lease_)
+            return;
     }
-    pass_turn(kControl);
 }
 
 void ControlThread::run() {
     for (;;) {
-        await_turn(kControl);
-        read_urgent();
-        while (lease_)
-            serve_lease();
-        pass_turn(kLibrary);
+        int timeout_ms;
+        {
+            std::lock_guard lock(lock_);
+            timeout_ms = next_timeout_ms();
+        }
+        epoll_event events[kSources];
+        int count = ::epoll_wait(epoll_.get(), events, kSources, timeout_ms);
+        std::lock_guard lock(lock_);
+        for (int i = 0; i < count; i++)
+            woken_by(events[i].data.u64);
+        if (lease_)
+            tick();
     }
 }
 
-void ControlThread::serve_lease() {
-    pollfd fds[] = {{supervisor_alive_ ? channel_.fd() : -1, POLLIN, 0},
-                    {over_eventfd_, POLLIN, 0},
-                    {lease_->doorbell.get(), POLLIN, 0},
-                    {host_watched_ ? lease_->host_pidfd.get() : -1, POLLIN, 0}};
-    if (::poll(fds, 4, next_timeout_ms()) < 0)
+void ControlThread::woken_by(uint64_t tag) {
+    auto source = static_cast<Source>(tag % kSources);
+    if (source == kTeardown) {
+        clear(teardown_eventfd_);
+        if (lease_ && library_.phase() == LeasePhase::Teardown)
+            teardown_began();
+    } else if (!lease_ || tag / kSources != leases_) {
         return;
-    if (fds[2].revents) {
+    } else if (source == kDoorbell) {
         clear(lease_->doorbell.get());
         read_urgent();
-    }
-    if (fds[3].revents)
+    } else if (source == kHost) {
         begin_close(true);
-    if (fds[0].revents)
+    } else {
         while (take_message()) {
         }
-    if (fds[1].revents)
-        library_thread_said();
-    tick();
+    }
 }
 
 int ControlThread::next_timeout_ms() const {
@@ -104,6 +125,7 @@ void ControlThread::tell(const Message &message) {
 
 void ControlThread::supervisor_gone() {
     supervisor_alive_ = false;
+    unwatch(channel_.fd());
     library_.allow_teardown(); // nobody is left to ask
     // A context goes on without its supervisor; a worker without a context has nothing to live for.
     if (!lease_)
@@ -134,6 +156,7 @@ void ControlThread::rejoin() {
         return rejoin_.supervisor_lost(berth_now_ns());
     channel_ = Channel(std::move(socket));
     supervisor_alive_ = true;
+    watch(channel_.fd(), kSupervisor);
     Message message(BERTH_MSG_REJOIN_WORKER);
     message.with(BERTH_KEY_CONTEXT, lease_->context)
         .with_bytes(BERTH_KEY_TOKEN, lease_->token)
@@ -216,14 +239,19 @@ void ControlThread::take_lease(Message &message) {
                          static_cast<uint32_t>(bound(BERTH_KEY_MAX_EVENTS)), bound(BERTH_KEY_MAX_EVENT_BYTES),
                          message.number(BERTH_KEY_STICKY) != 0, std::move(*segment), message.take_fd(1),
                          message.take_fd(2), message.take_fd(3)});
+    leases_++;
     phase_bound_ns_ = 0;
-    host_watched_ = true;
     host_gone_ = false;
     const Segment &mapped = lease_->segment;
     answers_.attach(*lease_);
     berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
                                mapped.capacity(BERTH_RING_URGENT));
     library_.start(*lease_);
+    if (watch(channel_.fd(), kSupervisor) != 0 || watch(lease_->doorbell.get(), kDoorbell) != 0 ||
+        watch(lease_->host_pidfd.get(), kHost) != 0)
+        return refuse_lease(context, "no room to watch its descriptors");
+    if (!berth_ring_prepare_wait(&urgent_, BERTH_ASLEEP_FD))
+        ring_doorbell(lease_->doorbell.get());
 }
 
 // Takes what is there and goes back to sleep on the doorbell. Bounded: a host that never stops sending gets the rest
@@ -235,9 +263,8 @@ void ControlThread::read_urgent() {
         if (!lease_ || berth_ring_prepare_wait(&urgent_, BERTH_ASLEEP_FD))
             return;
     }
-    uint64_t one = 1;
-    if (lease_ && ::write(lease_->doorbell.get(), &one, sizeof one) < 0)
-        return; // full: readable anyway
+    if (lease_)
+        ring_doorbell(lease_->doorbell.get());
 }
 
 bool ControlThread::take_urgent() {
@@ -260,7 +287,7 @@ void ControlThread::begin_close(bool host_gone) {
     if (!lease_)
         return;
     if (host_gone) {
-        host_watched_ = false;
+        unwatch(lease_->host_pidfd.get());
         host_gone_ = true;
         answers_.give_up();
         watch_orphan();
@@ -283,7 +310,8 @@ void ControlThread::tick() {
     if (slow_ns_ && berth_now_ns() >= slow_ns_) {
         slow_ns_ = 0;
         library_.announce_teardown();
-        library_thread_said();
+        if (library_.phase() == LeasePhase::Teardown)
+            teardown_began();
     }
     if (!phase_bound_ns_ || berth_now_ns() < phase_bound_ns_)
         return;
@@ -305,27 +333,19 @@ void ControlThread::tick() {
     }
 }
 
-// It writes its eventfd when the lease is over, and at its teardown if that was asked for.
-void ControlThread::library_thread_said() {
-    clear(over_eventfd_);
-    if (!lease_)
-        return;
-    if (library_.phase() == LeasePhase::Over)
-        lease_over();
-    else if (library_.phase() == LeasePhase::Teardown)
-        teardown_began();
-}
-
 void ControlThread::teardown_began() {
     if (!std::exchange(teardown_told_, true))
         tell(Message(BERTH_MSG_TEARDOWN).with(BERTH_KEY_CONTEXT, lease_->context));
 }
 
-void ControlThread::lease_over() {
+void ControlThread::end_lease() {
+    std::lock_guard lock(lock_);
     LeaseEnd end = library_.end();
     uint64_t context = lease_->context;
+    for (int fd : {channel_.fd(), lease_->doorbell.get(), lease_->host_pidfd.get()})
+        unwatch(fd);
     lease_.reset();
-    host_watched_ = in_teardown_ = teardown_told_ = false;
+    in_teardown_ = teardown_told_ = false;
     phase_bound_ns_ = slow_ns_ = 0;
     if (!end.host_broke.empty())
         return refuse_lease(context, end.host_broke);

@@ -1,11 +1,12 @@
 // Talks to the supervisor and keeps the lease's clock. It stays responsive when the library does not: it never waits
 // for the library thread, and past the last bound it ends the process.
 //
-// While there is no lease the library thread has nothing else to do, so it waits for one itself and begins with it at
-// once; a wakeup from thread to thread would be a good part of what an open costs. `turn_` says which of the two has
-// the rest of this object.
+// While there is no lease the library thread has nothing else to do, so it waits for one itself, begins with it at once
+// and ends it: this thread is not woken for a context that opens, answers and closes. What it is to wake for is added to
+// and taken from its epoll while it sleeps there; `lock_` has the rest of this object.
 #pragma once
 
+#include <mutex>
 #include <optional>
 
 #include "control/channel.h"
@@ -25,18 +26,19 @@ struct WorkerIdentity {
 
 class ControlThread {
   public:
-    ControlThread(Channel channel, LibraryThread &library, Answers &answers, int over_eventfd, WorkerIdentity identity)
-        : channel_(std::move(channel)), library_(library), answers_(answers), over_eventfd_(over_eventfd),
-          identity_(std::move(identity)), rejoin_(identity_.service, channel_.fd()) {}
+    ControlThread(Channel channel, LibraryThread &library, Answers &answers, int teardown_eventfd,
+                  WorkerIdentity identity);
     void run();
     // Library thread. Returns when a lease is there and library().start() has been called.
     void await_lease();
+    // Library thread: it has served the lease.
+    void end_lease();
 
   private:
-    enum Turn : uint32_t { kLibrary, kControl };
-    void pass_turn(Turn to);
-    void await_turn(Turn mine);
-    void serve_lease();
+    enum Source : uint64_t { kSupervisor, kTeardown, kDoorbell, kHost, kSources };
+    int watch(int fd, Source source);
+    void unwatch(int fd);
+    void woken_by(uint64_t tag);
     bool take_message();
     int next_timeout_ms() const;
     void take_lease(Message &message);
@@ -46,20 +48,19 @@ class ControlThread {
     bool take_urgent();
     void begin_close(bool host_gone);
     void tick();
-    void library_thread_said();
     void teardown_began();
-    void lease_over();
     void supervisor_gone();
     void watch_orphan();
     void rejoin();
     void adopted(Message &message);
     void tell(const Message &message);
 
-    uint32_t turn_ = kLibrary; // futex
+    std::mutex lock_;
+    UniqueFd epoll_;
     Channel channel_;
     LibraryThread &library_;
     Answers &answers_;
-    int over_eventfd_;
+    int teardown_eventfd_; // the library thread's word that the teardown has begun, where it is asked for
     WorkerIdentity identity_;
     Rejoin rejoin_;
     bool supervisor_alive_ = true;
@@ -67,8 +68,8 @@ class ControlThread {
     bool host_gone_ = false; // or the lease was called back
     uint64_t orphan_bound_ns_ = 0; // neither host nor supervisor: when the process ends, come what may; 0: not so
     std::optional<Lease> lease_;
+    uint64_t leases_ = 0; // so far; an event of an earlier one's descriptor says nothing of this one
     berth_ring_consumer urgent_{};
-    bool host_watched_ = false;
     bool in_teardown_ = false;
     bool teardown_told_ = false;
     uint64_t slow_ns_ = 0; // when a close is no longer quick, and the supervisor wants to know of its teardown; 0: it knows

@@ -28,11 +28,8 @@ void write_eventfd(int eventfd) {
 
 void LibraryThread::serve_lease() {
     serve();
-    {
-        std::lock_guard lock(phase_lock_);
-        phase_ = LeasePhase::Over;
-    }
-    write_eventfd(over_eventfd_);
+    std::lock_guard lock(phase_lock_);
+    phase_ = LeasePhase::Over;
 }
 
 void LibraryThread::start(const Lease &lease) {
@@ -69,6 +66,7 @@ void LibraryThread::allow_teardown() {
 }
 
 void LibraryThread::poke() {
+    __atomic_store_n(&lease_->segment.header()->closing, 1, __ATOMIC_SEQ_CST); // where it looks while it spins
     __atomic_fetch_add(&poke_, 1, __ATOMIC_SEQ_CST);
     berth_futex_wake(&poke_, 1);
     berth_ring_kick(lease_->segment.control(BERTH_RING_REQUEST));
@@ -229,7 +227,7 @@ void LibraryThread::wait_for_answers() {
 void LibraryThread::wait_for_frame() {
     uint32_t poke = __atomic_load_n(&poke_, __ATOMIC_SEQ_CST);
     uint64_t started;
-    if (berth_ring_spin(&ring_, &spin_, &poke_, poke, 0, &started)) {
+    if (berth_ring_spin(&ring_, &spin_, &lease_->segment.header()->closing, 0, 0, &started)) {
         step_aside_.after_wait(spin_);
         return;
     }
@@ -266,7 +264,7 @@ void LibraryThread::tear_down() {
     end_.outcome = end_.cut_off ? BERTH_CANCELLED : BERTH_DRAINED;
     advance_to(LeasePhase::Teardown);
     if (announce_)
-        write_eventfd(over_eventfd_);
+        write_eventfd(teardown_eventfd_);
     wait_for_gate();
     {
         std::lock_guard lock(module_lock_);

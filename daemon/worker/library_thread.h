@@ -34,8 +34,8 @@ struct LeaseEnd {
 
 class LibraryThread {
   public:
-    LibraryThread(Module &module, Answers &answers, int over_eventfd)
-        : module_(module), answers_(answers), over_eventfd_(over_eventfd) {
+    LibraryThread(Module &module, Answers &answers, int teardown_eventfd)
+        : module_(module), answers_(answers), teardown_eventfd_(teardown_eventfd) {
         berth_spin_init(&spin_);
     }
 
@@ -72,7 +72,7 @@ class LibraryThread {
 
     Module &module_;
     Answers &answers_;
-    int over_eventfd_; // written when a lease is over
+    int teardown_eventfd_; // written when a teardown begins that was to be announced
     std::mutex phase_lock_;
     const Lease *lease_ = nullptr;
     std::atomic<LeasePhase> phase_{LeasePhase::None};

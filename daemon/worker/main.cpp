@@ -124,14 +124,15 @@ int main(int argc, char **argv) {
     outlive_supervisor();
     if (!channel.send(ready(*module)))
         return 1;
-    int over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    static berth::LibraryThread library(*module, answers, over);
+    int teardown = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    static berth::LibraryThread library(*module, answers, teardown);
     static berth::ControlThread control(
-        std::move(channel), library, answers, over,
+        std::move(channel), library, answers, teardown,
         {arguments.module, module->abi().version, module->method_ids(), arguments.service});
     start_control_thread(control);
     for (;;) {
         control.await_lease();
         library.serve_lease();
+        control.end_lease();
     }
 }
