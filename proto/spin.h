@@ -58,13 +58,14 @@ struct berth_spin_turn {
     uint64_t until;
     uint64_t next_yield;
     uint32_t yielded; /* the look that comes now follows a yield */
+    uint32_t crowded; /* somebody else wanted the core, and has had it */
 };
 
 static inline void berth_spin_begin(const struct berth_spin *spin, struct berth_spin_turn *turn) {
     turn->started = berth_now_ns();
     turn->until = turn->started + berth_spin_budget(spin);
     turn->next_yield = turn->started + BERTH_SPIN_YIELD_NS;
-    turn->yielded = 0;
+    turn->yielded = turn->crowded = 0;
 }
 
 /* The wait ended in the clocked phase: what it waited for is there. */
@@ -82,7 +83,8 @@ static inline int berth_spin_again(struct berth_spin *spin, struct berth_spin_tu
         uint64_t after = berth_now_ns();
         if (after - now > BERTH_SPIN_CROWDED_NS) {
             berth_spin_learn(spin, 2 * BERTH_SPIN_LIMIT_NS);
-            return 0;
+            if (turn->crowded++) /* once is a thread that came by, and to sleep for it would cost a wakeup */
+                return 0;
         }
         turn->next_yield = after + BERTH_SPIN_YIELD_NS;
         turn->yielded = 1;
