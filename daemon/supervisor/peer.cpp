@@ -8,7 +8,6 @@
 
 namespace berth {
 namespace {
-constexpr int kMessagesPerTurn = 32; // then others have theirs
 constexpr int kMessagesInAll = 4096; // more than a socket holds
 } // namespace
 
@@ -21,9 +20,8 @@ void Peer::ready(int events) {
         return gone(cut_off_);
     if (events & UV_WRITABLE)
         flush();
-    if (events & (UV_READABLE | UV_DISCONNECT))
-        for (int i = 0; i < kMessagesPerTurn && take_one(); i++) {
-        }
+    if (events & (UV_READABLE | UV_DISCONNECT)) // the loop comes back for the next message, and mostly there is none
+        take_one();
 }
 
 // False when nothing more is to be had.
