@@ -45,7 +45,6 @@ static void context_free(struct context *context) {
     segment_destroy(&context->segment);
     raw_close(context->doorbell);
     raw_close(context->poll_fd);
-    raw_close(context->worker_pidfd);
     raw_close(context->segment_fd);
     free_completions(context->reaped);
     free_completions(context->for_reap.first);

@@ -251,6 +251,8 @@ void context_restart(struct context *context);
 void context_opened(struct context *context, struct control_packet *packet);
 void context_refused(struct context *context, const struct berth_control_message *message);
 void context_died(struct context *context, const struct berth_control_message *message);
+/* The context is over, or gets another worker. */
+void context_unwatch_worker(struct context *context);
 
 /* tick.c. Work that is due; returns the next due time, 0 for none. Control thread. */
 uint64_t context_tick(struct context *context, uint64_t now);

@@ -186,6 +186,7 @@ static uint64_t look_after_contexts(struct client *client) {
             client->context_count--;
             pthread_cond_broadcast(&client->changed);
             pthread_mutex_unlock(&client->lock);
+            context_unwatch_worker(context);
             context_release(context); /* the owner's */
             context_release(context);
             pthread_mutex_lock(&client->lock);

@@ -37,8 +37,7 @@ static void let_go(struct context *context) {
 }
 
 static void forget_worker(struct context *context) {
-    raw_close(context->worker_pidfd);
-    context->worker_pidfd = -1;
+    context_unwatch_worker(context);
     context->id = 0;
     context->known_on = context->closing_said_on = 0;
     context->attempt = 0;

@@ -11,6 +11,15 @@ static void watch_worker(struct context *context) {
     raw_syscall(SYS_epoll_ctl, context->client->epoll, EPOLL_CTL_ADD, context->worker_pidfd, (long)&event, 0);
 }
 
+/* Taken out before it is closed: the supervisor has the same file open, and what epoll knows of it would stay. */
+void context_unwatch_worker(struct context *context) {
+    if (context->worker_pidfd < 0)
+        return;
+    raw_syscall(SYS_epoll_ctl, context->client->epoll, EPOLL_CTL_DEL, context->worker_pidfd, 0, 0);
+    raw_close(context->worker_pidfd);
+    context->worker_pidfd = -1;
+}
+
 void context_opened(struct context *context, struct control_packet *packet) {
     const struct berth_control_field *fields = packet->message.fields;
     size_t len = fields[BERTH_KEY_METHODS].len;

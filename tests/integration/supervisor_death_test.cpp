@@ -8,6 +8,7 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
+#include "manifests.h"
 #include "processes.h"
 #include "service.h"
 
@@ -76,6 +77,25 @@ TEST_CASE_FIXTURE(LeakChecked, "supervisor and worker killed together: WORKER_DI
     CHECK(record.ret == BERTH_RET_WORKER_DIED);
     CHECK(record.terminal == 1);
     CHECK(context.close() == BERTH_RET_OK);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "the death of a worker that has served this host before shows without a supervisor") {
+    Manifests manifests;
+    manifests.add_echo("spares = 0\n");
+    Service service({.modules = manifests.path(), .by_systemd = false});
+    Host host(service.socket());
+    for (int earlier = 0; earlier < 3; earlier++)
+        CHECK(Context(host).call("echo", "earlier") == Answer{0, "earlier"});
+    Context context(host);
+    auto workers = own_processes("berth-worker");
+    CHECK(workers.size() == 1);
+    Record record;
+    REQUIRE(context.submit("later", later_request(60000, "x"), Record::callback, &record) == 0);
+    service.kill();
+    for (pid_t worker : workers)
+        ::kill(worker, SIGKILL);
+    CHECK(eventually([&] { return record.answered(); }));
+    CHECK(record.ret == BERTH_RET_WORKER_DIED);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a supervisor killed at random moments of opening: each open is answered") {
