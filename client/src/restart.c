@@ -59,7 +59,7 @@ static void forget_worker(struct context *context) {
 static int begin_anew(struct context *context, int segment_fd) {
     struct request *request;
     struct request what = {.kind = REQUEST_INTERNAL, .next_ping_ns = UINT64_MAX};
-    int rc = segment_replace(&context->segment, segment_fd);
+    int rc = segment_replace(&context->segment, context->max_in_flight, segment_fd);
     if (rc < 0)
         return BERTH_RET_EXHAUSTED;
     context_attach_rings(context);
@@ -80,7 +80,7 @@ static int begin_anew(struct context *context, int segment_fd) {
 void context_restart(struct context *context) {
     int segment_fd = -1, ret = BERTH_RET_UNAVAILABLE;
     hold(context);
-    if (context_fsm_next(context->state, CONTEXT_RESTART) >= 0 && segment_make(context->max_in_flight, &segment_fd) == 0)
+    if (context_fsm_next(context->state, CONTEXT_RESTART) >= 0 && segment_make(&segment_fd) == 0)
         ret = begin_anew(context, segment_fd);
     __atomic_store_n(&context->restart_pending, 0, __ATOMIC_SEQ_CST);
     let_go(context);

@@ -9,22 +9,21 @@
 
 static const uint64_t total = BERTH_SEGMENT_HEADER_SIZE + 3 * BERTH_RING_CAPACITY + BERTH_URGENT_CAPACITY;
 
-static int write_header(int fd, uint32_t max_in_flight) {
-    struct berth_segment_header header = {.magic = BERTH_SEGMENT_MAGIC,
-                                          .major = BERTH_SEGMENT_MAJOR,
-                                          .minor = BERTH_SEGMENT_MINOR,
-                                          .segment_size = total,
-                                          .max_payload = BERTH_MAX_PAYLOAD,
-                                          .max_in_flight = max_in_flight};
+/* Into memory that is zero. */
+static void write_header(struct berth_segment_header *header, uint32_t max_in_flight) {
+    header->magic = BERTH_SEGMENT_MAGIC;
+    header->major = BERTH_SEGMENT_MAJOR;
+    header->minor = BERTH_SEGMENT_MINOR;
+    header->segment_size = total;
+    header->max_payload = BERTH_MAX_PAYLOAD;
+    header->max_in_flight = max_in_flight;
     for (int ring = 0; ring < BERTH_RING_COUNT; ring++) {
-        header.rings[ring].offset = segment_ring_offset((enum berth_ring_name)ring);
-        header.rings[ring].capacity = ring == BERTH_RING_URGENT ? BERTH_URGENT_CAPACITY : BERTH_RING_CAPACITY;
+        header->rings[ring].offset = segment_ring_offset((enum berth_ring_name)ring);
+        header->rings[ring].capacity = ring == BERTH_RING_URGENT ? BERTH_URGENT_CAPACITY : BERTH_RING_CAPACITY;
     }
-    long rc = raw_syscall(SYS_pwrite64, fd, (long)&header, sizeof header, 0, 0);
-    return rc == (long)sizeof header ? 0 : rc < 0 ? (int)rc : -EIO;
 }
 
-int segment_make(uint32_t max_in_flight, int *out_fd) {
+int segment_make(int *out_fd) {
     /* Past RLIMIT_FSIZE the kernel answers ftruncate with a SIGXFSZ, which would be the host's. */
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < total)
@@ -35,8 +34,6 @@ int segment_make(uint32_t max_in_flight, int *out_fd) {
     long rc = raw_syscall(SYS_ftruncate, fd, (long)total, 0, 0, 0);
     if (rc == 0)
         rc = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, 0, 0);
-    if (rc == 0)
-        rc = write_header((int)fd, max_in_flight);
     if (rc < 0)
         raw_close((int)fd);
     else
@@ -44,7 +41,7 @@ int segment_make(uint32_t max_in_flight, int *out_fd) {
     return rc < 0 ? (int)rc : 0;
 }
 
-static int map_at(struct segment *segment, void *where, int fd) {
+static int map_at(struct segment *segment, void *where, uint32_t max_in_flight, int fd) {
     int saved = errno;
     void *map = mmap(where, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (where ? MAP_FIXED : 0), fd, 0);
     int rc = map == MAP_FAILED ? -errno : 0;
@@ -52,18 +49,21 @@ static int map_at(struct segment *segment, void *where, int fd) {
         madvise(map, total, MADV_DONTFORK);
         segment->header = map;
         segment->size = total;
+        write_header(map, max_in_flight);
     }
     errno = saved;
     return rc;
 }
 
-int segment_replace(struct segment *segment, int fd) { return map_at(segment, segment->header, fd); }
+int segment_replace(struct segment *segment, uint32_t max_in_flight, int fd) {
+    return map_at(segment, segment->header, max_in_flight, fd);
+}
 
 int segment_create(struct segment *segment, uint32_t max_in_flight, int *out_fd) {
-    int fd, rc = segment_make(max_in_flight, &fd);
+    int fd, rc = segment_make(&fd);
     if (rc < 0)
         return rc;
-    rc = map_at(segment, NULL, fd);
+    rc = map_at(segment, NULL, max_in_flight, fd);
     if (rc < 0)
         raw_close(fd);
     else

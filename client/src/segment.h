@@ -10,9 +10,9 @@ struct segment {
 };
 
 /* The memfd of a fresh segment. 0 or -errno. */
-int segment_make(uint32_t max_in_flight, int *out_fd);
-/* Maps another segment's memfd where this one is, in a single step. The descriptor stays the caller's. */
-int segment_replace(struct segment *segment, int fd);
+int segment_make(int *out_fd);
+/* Maps a fresh segment's memfd where this one is, in a single step. The descriptor stays the caller's. */
+int segment_replace(struct segment *segment, uint32_t max_in_flight, int fd);
 /* A fresh segment, mapped; *out_fd is the descriptor to pass on and to close. 0 or -errno. Not inherited by fork(). */
 int segment_create(struct segment *segment, uint32_t max_in_flight, int *out_fd);
 void segment_destroy(struct segment *segment);
