@@ -13,7 +13,7 @@ const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
     [BERTH_MSG_HELLO] = {"hello", KEY(VERSION_MIN) | KEY(VERSION_MAX), KEY(NAME), 0},
     [BERTH_MSG_WELCOME] = {"welcome", KEY(VERSION) | KEY(NAME) | KEY(PID), 0, 0},
     [BERTH_MSG_REFUSED] = {"refused", KEY(SEQ) | KEY(RET) | KEY(TEXT), 0, 0},
-    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE), KEY(TIMEOUT_MS) | KEY(ATTEMPT), 3},
+    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE), KEY(TIMEOUT_MS) | KEY(CONTEXT) | KEY(ATTEMPT), 3},
     [BERTH_MSG_OPENED] = {"opened",
                           KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(METHODS) |
                               KEY(DRAIN_MS) | KEY(TEARDOWN_MS),

@@ -232,7 +232,7 @@ static struct context *next_to_close(struct client *client) {
 static void close_all(struct client *client) {
     for (struct context *context; (context = next_to_close(client));) {
         context_begin_close(context, NULL, NULL);
-        context_wait_request(context, NULL, 0);
+        context_wait_closed(context);
         context_end(context); /* what is not reaped by now never is */
         context_release(context);
     }

@@ -39,6 +39,7 @@ struct client {
     uint32_t context_count;
     struct control_waiter *waiters;
     uint64_t next_seq;
+    uint64_t just_closed, just_closed_on; /* a quick close that the supervisor was not told of; its connection, 0: none */
     uint32_t disconnected; /* the supervisor is gone */
     uint64_t connection;   /* counts the supervisors that this client has had; changes under send_lock and lock */
     struct reattach reattach;

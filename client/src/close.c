@@ -5,6 +5,7 @@
 #include "status.h"
 
 #define CLOSE_SLACK_MS 2000u
+#define QUICK_CLOSE_NS 2000000u
 
 static size_t close_payload(const struct context *context, uint8_t *out, size_t capacity) {
     static const char *const names[] = {"drained", "cancelled", "killed"};
@@ -103,11 +104,33 @@ int context_begin_close(struct context *context, berth_callback done, void *user
         return 0;
     }
     parker_unpark(&context->reply_parker);
-    context_send_close(context);
+    context_ask_to_close(context);
+    return 0;
+}
+
+void context_announce_close(struct context *context) {
+    context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
     if (context_is_opened(context)) /* else context_opened sees the state */
         context_send_closing(context);
     context_arm_tick(context, context->close_bound_ns);
-    return 0;
+}
+
+/* For the next open to tell the supervisor. */
+static void note_quick_close(struct context *context) {
+    struct client *client = context->client;
+    pthread_mutex_lock(&client->lock);
+    if (context_is_opened(context) && !__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE)) {
+        client->just_closed = context->id;
+        client->just_closed_on = context->known_on;
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
+void context_wait_closed(struct context *context) {
+    if (context_wait_request(context, NULL, berth_now_ns() + QUICK_CLOSE_NS))
+        return note_quick_close(context);
+    context_announce_close(context);
+    context_wait_request(context, NULL, 0);
 }
 
 int berth_close(berth_context handle, berth_callback done, void *user_data) {
@@ -118,8 +141,10 @@ int berth_close(berth_context handle, berth_callback done, void *user_data) {
     int ret = done && reply_thread_need(context) != 0 ? BERTH_RET_EXHAUSTED : BERTH_RET_OK;
     if (ret == BERTH_RET_OK)
         ret = context_begin_close(context, done, user_data);
-    if (ret == BERTH_RET_OK && !done)
-        context_wait_request(context, NULL, 0);
+    if (ret == BERTH_RET_OK && done)
+        context_announce_close(context);
+    else if (ret == BERTH_RET_OK)
+        context_wait_closed(context);
     context_release(context);
     if (ret == BERTH_RET_ERR && done)
         done(BERTH_RET_ERR, (const uint8_t *)BERTH_TEXT_ALREADY_RECYCLING, sizeof BERTH_TEXT_ALREADY_RECYCLING - 1,

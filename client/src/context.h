@@ -134,6 +134,7 @@ struct context {
     uint64_t open_seq; /* of the last open or rejoin */
     uint64_t asked_on; /* the connection on which a worker was asked for; under client->lock */
     uint64_t known_on; /* the connection whose supervisor knows it, by `id` */
+    uint64_t closed_before; /* the context whose quick close `open` is to tell of; 0: none */
     uint64_t closing_said_on; /* the connection on which `closing` was sent; under submit_lock */
     char *module;
     uint32_t open_timeout_ms;
@@ -224,8 +225,13 @@ int context_ask(struct context *context, uint64_t connection, int segment_fd);
 void context_send_closing(struct context *context);
 /* close.c. Nobody waits for the open any more: a worker that has it, or gets it later, is to end it. */
 void context_leave_worker(struct context *context);
-/* close.c. Starts a close. 0, or the berth_ret that refuses. */
+/* close.c. Starts a close, and asks the library thread for it. 0, or the berth_ret that refuses. */
 int context_begin_close(struct context *context, berth_callback done, void *user_data);
+/* For one that nobody waits for, or that is not over at once: has worker, supervisor and tick keep its bounds. */
+void context_announce_close(struct context *context);
+/* Until it is over. A library with nothing left to do ends its context within microseconds, and then nobody else is
+ * woken for it. */
+void context_wait_closed(struct context *context);
 uint32_t context_state(const struct context *context);
 /* The verdict: the context is over, and `ret` with `data` answers what is pending. The first verdict stands. */
 void context_fail(struct context *context, uint32_t ret, const void *data, size_t len);
@@ -269,8 +275,8 @@ int context_submit(struct context *context, uint16_t frame_kind, uint32_t method
 int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t method, const void *data, size_t len,
                           const struct request *what, struct request **out, uint64_t *out_id);
 int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t id);
-/* CLOSE, and a word to a library thread that sleeps. */
-void context_send_close(struct context *context);
+/* Through the segment, where a library thread that has nothing to do sees it. */
+void context_ask_to_close(struct context *context);
 void request_free(struct context *context, struct request *request);
 /* Text for a refusal by context_submit. */
 const char *context_refusal_text(int ret);

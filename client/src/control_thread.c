@@ -127,16 +127,11 @@ static void supervisor_gone(struct client *client) {
     changed(client);
 }
 
+/* One message: epoll comes back for the next, and mostly there is none. */
 static void read_socket(struct client *client, struct control_packet *packet) {
-    for (;;) {
-        int rc = control_socket_receive(client->socket, packet, 0);
-        if (rc == 0)
-            return;
-        if (rc < 0 || !take_message(client, packet)) {
-            supervisor_gone(client);
-            return;
-        }
-    }
+    int rc = control_socket_receive(client->socket, packet, 0);
+    if (rc < 0 || (rc > 0 && !take_message(client, packet)))
+        supervisor_gone(client);
 }
 
 /* The pidfd is first; the supervisor, if there is one, soon says how the worker died. */

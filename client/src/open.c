@@ -24,6 +24,9 @@ static uint64_t begin_asking(struct context *context) {
     int connected = !__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE);
     context->open_seq = ++client->next_seq;
     context->asked_on = connected ? client->connection : 0;
+    if (context->asked_on == client->just_closed_on)
+        context->closed_before = client->just_closed;
+    client->just_closed_on = 0;
     uint64_t connection = context->asked_on;
     if (!connected)
         __atomic_store_n(&context->supervisor_bound_ns,
@@ -49,6 +52,9 @@ int context_ask(struct context *context, uint64_t connection, int segment_fd) {
     berth_control_set_uint(&message, BERTH_KEY_SEQ, context->open_seq);
     berth_control_set_text(&message, BERTH_KEY_MODULE, context->module, strlen(context->module));
     berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, context->open_timeout_ms);
+    if (context->closed_before)
+        berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context->closed_before);
+    context->closed_before = 0;
     uint32_t attempt = __atomic_load_n(&context->attempt, __ATOMIC_RELAXED);
     if (attempt)
         berth_control_set_uint(&message, BERTH_KEY_ATTEMPT, attempt);
@@ -136,7 +142,8 @@ int context_wait_opened(struct context *context) {
 /* A worker had it, and was told to end: the supervisor died before it could say which. */
 static int lost_while_opening(struct context *context, struct berth_reply *reply) {
     berth_reply_free(reply);
-    context_begin_close(context, NULL, NULL);
+    if (context_begin_close(context, NULL, NULL) == 0)
+        context_announce_close(context);
     return reply_text(reply, BERTH_RET_UNAVAILABLE, "the supervisor died while the context was opened");
 }
 
@@ -161,9 +168,11 @@ static const char *open_refusal(int ret) {
 static void context_close_quietly(struct context *context, int at_once) {
     if (context_begin_close(context, NULL, NULL) != 0)
         return;
-    if (at_once)
+    if (at_once) {
+        context_leave_worker(context);
         context_fail_now(context, BERTH_RET_RECYCLED, BERTH_TEXT_CUT_OFF, sizeof BERTH_TEXT_CUT_OFF - 1);
-    context_wait_request(context, NULL, 0);
+    }
+    context_wait_closed(context);
 }
 
 int berth_open(berth_client handle, const char *module, const void *config, size_t config_len,

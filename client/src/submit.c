@@ -144,10 +144,9 @@ int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t i
     return rc;
 }
 
-void context_send_close(struct context *context) {
+void context_ask_to_close(struct context *context) {
     __atomic_store_n(&context->segment.header->closing, 1, __ATOMIC_RELEASE);
     berth_ring_kick(context->request_ring.control); /* it sleeps on the request ring, if it does */
-    context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
 }
 
 void context_refuse(struct context *context, int ret, struct berth_reply *reply) {

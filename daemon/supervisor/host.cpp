@@ -14,6 +14,7 @@
 namespace berth {
 namespace {
 constexpr uint64_t kMaxTimeoutMs = 3'600'000;
+constexpr uint64_t kClosedBoundMs = 5000; // from a worker's CLOSED to its recycled
 }
 
 Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner) {
@@ -79,11 +80,10 @@ void Host::greet(const Message &hello) {
                        .with(BERTH_KEY_PID, static_cast<uint64_t>(::getpid()))));
 }
 
-void Host::closing(const Message &message) {
-    auto id = ContextId{message.number(BERTH_KEY_CONTEXT)};
+void Host::closing(ContextId id, uint64_t timeout_ms) {
     switch (contexts_.closing(id)) {
     case ContextBook::Closing::Mine:
-        return owner_.on_closing(*this, id, std::min(message.number(BERTH_KEY_TIMEOUT_MS), kMaxTimeoutMs));
+        return owner_.on_closing(*this, id, std::min(timeout_ms, kMaxTimeoutMs));
     case ContextBook::Closing::Late:
         return;
     case ContextBook::Closing::NotYours:
@@ -104,9 +104,13 @@ void Host::on_message(Message message) {
     case BERTH_MSG_HELLO:
         return greet(message);
     case BERTH_MSG_OPEN:
-        return owner_.on_open(*this, std::move(message));
+        if (message.has(BERTH_KEY_CONTEXT))
+            closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, kClosedBoundMs);
+        if (!gone_)
+            owner_.on_open(*this, std::move(message));
+        return;
     case BERTH_MSG_CLOSING:
-        return closing(message);
+        return closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, message.number(BERTH_KEY_TIMEOUT_MS));
     case BERTH_MSG_REJOIN:
         return owner_.on_rejoin(*this, message);
     case BERTH_MSG_STATUS:

@@ -66,7 +66,7 @@ class Host : private PeerHandler {
     void on_message(Message message) override;
     void on_gone(const std::string &why) override;
     void greet(const Message &hello);
-    void closing(const Message &message);
+    void closing(ContextId id, uint64_t timeout_ms);
 
     HostOwner &owner_;
     Credentials credentials_;
