@@ -28,14 +28,33 @@ static int left_to_reap(struct context *context) {
     return __atomic_load_n(&context->for_reap.count, __ATOMIC_ACQUIRE) != 0;
 }
 
+/* With submit_lock: marks a close that went without `closing` as said; the next open says it. */
+static uint64_t say_later(struct context *context) {
+    if (!context_is_opened(context) || context->closing_said_on == context->known_on ||
+        __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
+        return 0;
+    context->closing_said_on = context->known_on;
+    return context->id;
+}
+
+static void leave_for_next_open(struct client *client, uint64_t id, uint64_t connection) {
+    pthread_mutex_lock(&client->lock);
+    client->just_closed = id;
+    client->just_closed_on = connection;
+    pthread_mutex_unlock(&client->lock);
+}
+
 void context_settled(struct context *context) {
     pthread_mutex_lock(&context->submit_lock);
     int closing = context->state == CONTEXT_RECYCLING;
     /* The answer to `create` may have been the last word of a worker that died: then there is a handle to close. */
     int open_failed = __atomic_load_n(&context->create_id, __ATOMIC_ACQUIRE) && !context->created;
     int over = closing || open_failed;
+    uint64_t unsaid = closing ? say_later(context) : 0, connection = context->known_on;
     context_move(context, over && !closing ? CONTEXT_ABANDON : CONTEXT_SETTLED);
     pthread_mutex_unlock(&context->submit_lock);
+    if (unsaid)
+        leave_for_next_open(context->client, unsaid, connection);
     if (closing && context->close_done)
         queue_close_done(context);
     over = over && !left_to_reap(context);
@@ -103,32 +122,23 @@ int context_begin_close(struct context *context, berth_callback done, void *user
             context_end(context);
         return 0;
     }
+    __atomic_store_n(&context->announce_ns, berth_now_ns() + QUICK_CLOSE_NS, __ATOMIC_RELEASE);
     parker_unpark(&context->reply_parker);
     context_ask_to_close(context);
     return 0;
 }
 
 void context_announce_close(struct context *context) {
+    __atomic_store_n(&context->announce_ns, 0, __ATOMIC_RELAXED);
     context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
     if (context_is_opened(context)) /* else context_opened sees the state */
         context_send_closing(context);
     context_arm_tick(context, context->close_bound_ns);
 }
 
-/* For the next open to tell the supervisor. */
-static void note_quick_close(struct context *context) {
-    struct client *client = context->client;
-    pthread_mutex_lock(&client->lock);
-    if (context_is_opened(context) && !__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE)) {
-        client->just_closed = context->id;
-        client->just_closed_on = context->known_on;
-    }
-    pthread_mutex_unlock(&client->lock);
-}
-
 void context_wait_closed(struct context *context) {
-    if (context_wait_request(context, NULL, berth_now_ns() + QUICK_CLOSE_NS))
-        return note_quick_close(context);
+    if (context_wait_request(context, NULL, __atomic_load_n(&context->announce_ns, __ATOMIC_RELAXED)))
+        return;
     context_announce_close(context);
     context_wait_request(context, NULL, 0);
 }
@@ -142,7 +152,7 @@ int berth_close(berth_context handle, berth_callback done, void *user_data) {
     if (ret == BERTH_RET_OK)
         ret = context_begin_close(context, done, user_data);
     if (ret == BERTH_RET_OK && done)
-        context_announce_close(context);
+        context_arm_tick(context, __atomic_load_n(&context->announce_ns, __ATOMIC_RELAXED));
     else if (ret == BERTH_RET_OK)
         context_wait_closed(context);
     context_release(context);

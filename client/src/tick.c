@@ -38,7 +38,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b :
 /* A request is claimed while it is looked at, so that no ping follows its answer. */
 static uint64_t ping_stale(struct context *context, uint64_t now) {
     uint64_t next = 0;
-    for (uint32_t slot = 0; slot < context->max_in_flight && context->stale_warn_ms != UINT32_MAX; slot++) {
+    for (uint32_t slot = 0; slot < context_slots(context) && context->stale_warn_ms != UINT32_MAX; slot++) {
         struct request *request = &context->requests[slot];
         uint32_t pending = REQUEST_PENDING;
         if (__atomic_load_n(&request->state, __ATOMIC_RELAXED) != REQUEST_PENDING ||
@@ -60,7 +60,7 @@ void context_watch(struct context *context) {
 }
 
 static int any_in_flight(const struct context *context) {
-    for (uint32_t slot = 0; slot < context->max_in_flight; slot++) {
+    for (uint32_t slot = 0; slot < context_slots(context); slot++) {
         uint32_t state = __atomic_load_n(&context->requests[slot].state, __ATOMIC_RELAXED);
         if (state != REQUEST_FREE && state != REQUEST_DONE)
             return 1;
@@ -138,6 +138,11 @@ uint64_t context_tick(struct context *context, uint64_t now) {
         return 0;
     }
     next = sooner(next, close_bound);
+    uint64_t announce = __atomic_load_n(&context->announce_ns, __ATOMIC_ACQUIRE);
+    if (announce && now >= announce)
+        context_announce_close(context);
+    else
+        next = sooner(next, announce);
     next = sooner(next, reclaim_bound(context, now));
     if (context->open_bound_ns && context_state(context) == CONTEXT_OPENING) {
         static const char late[] = "the open was not answered before its deadline", gone[] = "the supervisor is gone";

@@ -71,6 +71,10 @@ TEST_CASE_FIXTURE(LeakChecked, "after many open/close cycles host, supervisor an
                "library = \"" + needed_variable("BERTH_ECHO_SO") + "\"\nidle_timeout_ms = 86400000\nmax_contexts = 1\n");
     Host host(Host::Private::FromFolder, folder.path());
     cycle(host, 100);
+    { // every thread has had something to do by then, and has its heap
+        Context context(host);
+        CHECK(host.status().ret == BERTH_RET_OK);
+    }
     auto settled = [&] { return held_by(own_processes()); };
     std::string before;
     eventually([&] {
