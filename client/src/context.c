@@ -68,15 +68,8 @@ void context_release(struct context *context) {
 
 static int make_requests(struct context *context, uint32_t max_in_flight) {
     context->requests = calloc(max_in_flight, sizeof *context->requests);
-    if (!context->requests)
-        return -ENOMEM;
-    for (uint32_t slot = 0; slot < max_in_flight; slot++) {
-        context->requests[slot].id = slot;
-        context->requests[slot].next_free = slot + 1 < max_in_flight ? slot + 2 : 0;
-    }
-    context->free_local = 1;
     context->max_in_flight = max_in_flight;
-    return 0;
+    return context->requests ? 0 : -ENOMEM;
 }
 
 void context_attach_rings(struct context *context) {

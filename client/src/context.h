@@ -96,6 +96,7 @@ struct context {
     pthread_mutex_t submit_lock;
     struct berth_ring_producer request_ring;
     uint64_t submitted; /* requests sent, ever */
+    uint32_t slots_begun; /* of `requests`, the first so many; changes under submit_lock */
     uint32_t free_local; /* slots taken from free_shared in one go: slot + 1; under submit_lock */
     uint64_t free_shared; /* slots given back: slot + 1 */
     int doorbell; /* eventfd the worker's control thread polls */
@@ -165,6 +166,7 @@ struct context {
     uint32_t stale_warn_ms;
     uint64_t tick_due_ns; /* 0: none */
     uint64_t close_bound_ns;
+    uint64_t announce_ns; /* when a close is no longer quick, and is announced; 0: it is, or there is none */
     uint64_t open_bound_ns;
     uint64_t last_large_ns; /* when a request last left the hot window; under submit_lock */
     berth_callback close_done;
@@ -233,6 +235,10 @@ void context_announce_close(struct context *context);
  * woken for it. */
 void context_wait_closed(struct context *context);
 uint32_t context_state(const struct context *context);
+/* How many slots were ever used: none beyond is in flight. */
+static inline uint32_t context_slots(const struct context *context) {
+    return __atomic_load_n(&context->slots_begun, __ATOMIC_ACQUIRE);
+}
 /* The verdict: the context is over, and `ret` with `data` answers what is pending. The first verdict stands. */
 void context_fail(struct context *context, uint32_t ret, const void *data, size_t len);
 /* The same from a thread that holds no baton: sees to it that somebody answers what is pending. */

@@ -226,7 +226,7 @@ void context_settle(struct context *context) {
     if (ret != BERTH_RET_PROTOCOL)
         while (context_drain(context, NULL, NULL, 1024) > 0) {
         }
-    for (uint32_t slot = 0; slot < context->max_in_flight; slot++) {
+    for (uint32_t slot = 0; slot < context_slots(context); slot++) {
         struct request *request = &context->requests[slot];
         uint32_t state = __atomic_load_n(&request->state, __ATOMIC_ACQUIRE);
         if (state == REQUEST_PENDING && ret == BERTH_RET_RECYCLED)

@@ -3,13 +3,23 @@
 #include "raw_io.h"
 #include "status.h"
 
+/* Slots are begun when they are first needed: room for 65,536 requests is 4 MiB, of which most contexts touch a page. */
+static struct request *request_begin_slot(struct context *context) {
+    uint32_t slot = context->slots_begun;
+    if (slot == context->max_in_flight)
+        return NULL;
+    context->requests[slot].id = slot;
+    __atomic_store_n(&context->slots_begun, slot + 1, __ATOMIC_RELEASE);
+    return &context->requests[slot];
+}
+
 /* Freed slots come back over free_shared, pushed by any thread and taken whole by the one that holds submit_lock; so
  * no slot can leave and return between a push's look and its exchange. */
 static struct request *request_take(struct context *context) {
     if (!context->free_local) {
         context->free_local = (uint32_t)__atomic_exchange_n(&context->free_shared, 0, __ATOMIC_ACQUIRE);
         if (!context->free_local)
-            return NULL;
+            return request_begin_slot(context);
     }
     struct request *request = &context->requests[context->free_local - 1];
     context->free_local = request->next_free;
@@ -92,7 +102,7 @@ int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t
 }
 
 static int any_abandoned(const struct context *context) {
-    for (uint32_t slot = 0; slot < context->max_in_flight; slot++)
+    for (uint32_t slot = 0; slot < context_slots(context); slot++)
         if (__atomic_load_n(&context->requests[slot].state, __ATOMIC_RELAXED) == REQUEST_ABANDONED)
             return 1;
     return 0;

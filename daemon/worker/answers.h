@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -16,6 +17,11 @@ namespace berth {
 
 class Answers {
   public:
+    struct Free {
+        void operator()(void *memory) const { std::free(memory); }
+    };
+    using Slots = std::unique_ptr<std::atomic<uint64_t>[], Free>;
+
     void attach(const Lease &lease);
     // Waits for writers that are in the middle; later calls are dropped.
     void detach();
@@ -43,7 +49,7 @@ class Answers {
     // How many requests have been answered RECYCLED.
     uint32_t recycled() const { return recycled_.load(); }
     template <class Each> void for_each_outstanding(Each each) const {
-        for (uint32_t slot = 0; slot < slots_; slot++)
+        for (uint32_t slot = 0, most = begun_slots_.load(std::memory_order_acquire); slot < most; slot++)
             if (uint64_t id = in_flight_[slot].load())
                 each(id);
     }
@@ -77,8 +83,10 @@ class Answers {
     uint32_t max_payload_ = 0;
     bool knows_progress_ = false;
     uint32_t slots_ = 0;
-    std::unique_ptr<std::atomic<uint64_t>[]> in_flight_, cancelled_; // by slot: the id, or 0
+    Slots in_flight_, cancelled_; // by slot: the id, or 0
     uint32_t slots_made_ = 0;
+    std::atomic<uint32_t> begun_slots_{0}; // so many of in_flight_, the first, may be other than 0
+    uint32_t cancelled_slots_ = 0;         // the same of cancelled_; control thread
     std::atomic<uint64_t> begun_{0}, answered_{0};
     std::atomic<uint32_t> recycled_{0};
     std::atomic<bool> cutting_{false};
