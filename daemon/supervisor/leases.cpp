@@ -18,7 +18,6 @@ namespace {
 constexpr uint64_t kClosingGraceMs = 500;
 constexpr uint64_t kRecallGraceMs = 1000;
 constexpr uint64_t kHostBrokeBoundMs = 1000;
-constexpr uint64_t kSparesAfterMs = 2; // the host's next message goes first
 
 Result<UniqueFd> duplicate(int fd) {
     UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));

@@ -118,6 +118,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
         size_t hosts = 0;
     };
     static constexpr uint64_t kRetireBoundMs = 2000;
+    static constexpr uint64_t kSparesAfterMs = 2; // after a lease begins or ends: the host's next message goes first
     static constexpr uint64_t kSoonMs = 20; // how long an open waits for a worker that drains, before it gets a new one
 
     // Modules and workers.

@@ -9,7 +9,6 @@ namespace berth {
 namespace {
 
 constexpr uint64_t kTeardownGraceMs = 1000; // for the worker to end itself before it is killed
-constexpr uint64_t kSparesAfterMs = 2;
 
 } // namespace
 
