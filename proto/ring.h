@@ -299,11 +299,12 @@ static inline int berth_ring_sleep(struct berth_ring_consumer *c, uint64_t deadl
 }
 
 /* Wakes a consumer of one's own process for a reason that is no frame (its peer died, a close). The reason is set
- * before, and the consumer looks at it between berth_ring_prepare_wait and its sleep; so it cannot be missed. Returns
- * what `waiting` was: at BERTH_ASLEEP_FD the eventfd is for the caller to write. */
+ * before, and the consumer looks at it between berth_ring_prepare_wait and its sleep; so it cannot be missed. Awake is no
+ * reason not to wake: a producer that was killed may have taken `waiting`, and not made the wakeup. Returns what `waiting`
+ * was: at BERTH_ASLEEP_FD the eventfd is for the caller to write. */
 static inline uint32_t berth_ring_kick(struct berth_ring_control *control) {
     uint32_t was = __atomic_exchange_n(&control->waiting, BERTH_AWAKE, __ATOMIC_SEQ_CST);
-    if (was == BERTH_ASLEEP_FUTEX)
+    if (was != BERTH_ASLEEP_FD)
         berth_ring_wake_futex(control);
     return was;
 }

@@ -13,6 +13,8 @@
  * -DNO_PRODUCER_FENCE, -DNO_CONSUMER_FENCE: plain stores of `tail` (no fence), of `waiting`.
  * -DLATE_DRAIN: the consumer empties its eventfd after prepare_wait instead of before.
  * -DFUTEX_ON_TAIL: FUTEX_WAIT on `tail` instead of `waiting`. All four must fail.
+ * -DPRODUCER_DIES: it may be killed between its exchange and its wakeup, and the kick comes after that; what it has
+ * published must arrive. -DKICK_TRUSTS_WAITING: then the kick wakes only who `waiting` says is asleep. Must fail.
  * -DONLY_FUTEX, -DONLY_FD: one way of sleeping; without them each sleep picks one. */
 #ifndef N
 #define N 4
@@ -30,6 +32,13 @@ byte consumed = 0;
 bool stop = false;     /* what the kick is about */
 bool noticed = false;
 byte spurious = 1;     /* sleeps that may still end for no reason: EINTR, a deadline */
+bool dead = false;     /* the producer, at its end or killed */
+
+#ifdef PRODUCER_DIES
+#define ALL_CONSUMED (consumed == tail)
+#else
+#define ALL_CONSUMED (consumed == N)
+#endif
 
 chan tail_buffer = [1] of { byte };
 chan waiting_buffer = [1] of { byte };
@@ -79,6 +88,12 @@ active proctype producer() {
         :: else ->
             /* An exchange is a locked instruction: it waits for the core's own buffer. */
             atomic { empty(tail_buffer) -> seen = waiting; waiting = AWAKE };
+#ifdef PRODUCER_DIES
+            if
+            :: break /* killed before its wakeup */
+            :: skip
+            fi;
+#endif
             if
             :: seen == ASLEEP_FUTEX -> in_futex = false /* FUTEX_WAKE: nothing, if nobody waits */
             :: seen == ASLEEP_FD -> eventfd++
@@ -86,25 +101,36 @@ active proctype producer() {
             fi
         fi
     :: else -> break
-    od
+    od;
+    dead = true
 }
 
 active proctype kicker() {
     byte was;
+#ifdef PRODUCER_DIES
+    dead; /* whoever watches the pidfd, then */
+#endif
     stop = true;
     atomic { was = waiting; waiting = AWAKE };
     if
+#ifdef KICK_TRUSTS_WAITING
     :: was == ASLEEP_FUTEX -> in_futex = false
+#else
+    :: was != ASLEEP_FD -> in_futex = false
+#endif
     :: was == ASLEEP_FD -> eventfd++
     :: else
-    fi
+    fi;
+#ifdef PRODUCER_DIES
+    eventfd++ /* the verdict is told to who polls, whatever the ring's word */
+#endif
 }
 
 active proctype consumer() {
     byte head = 0;
     byte how, was;
     do
-    :: consumed == N && noticed -> break
+    :: ALL_CONSUMED && noticed -> break
     :: else ->
         if
         :: tail != head -> head++; consumed++
@@ -151,7 +177,11 @@ active proctype consumer() {
             fi
         fi
     od;
+#ifdef PRODUCER_DIES
+    assert(head == tail)
+#else
     assert(head == N)
+#endif
 }
 
-ltl all_arrive { <> (consumed == N && noticed) }
+ltl all_arrive { <> (ALL_CONSUMED && noticed) }

@@ -64,6 +64,21 @@ TEST_CASE("a kick before the sleep ends it, and says how the consumer waited") {
     CHECK(berth_ring_kick(ring.control.get()) == BERTH_ASLEEP_FD);
 }
 
+TEST_CASE("a kick wakes a sleeper whose producer took `waiting` and died before its wakeup") {
+    RingPair ring(4096);
+    REQUIRE(berth_ring_prepare_wait(&ring.consumer, BERTH_ASLEEP_FUTEX) == 1);
+    int rc = 0;
+    std::thread sleeper([&] {
+        while ((rc = berth_ring_sleep(&ring.consumer, berth_now_ns() + 20000000000u)) == -EINTR) {
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50)); // for it to fall asleep
+    CHECK(berth_ring_publish(&ring.producer) == BERTH_ASLEEP_FUTEX);
+    berth_ring_kick(ring.control.get());
+    sleeper.join();
+    CHECK(rc != -ETIMEDOUT);
+}
+
 TEST_CASE("a sleep ends at its deadline and leaves errno alone") {
     RingPair ring(4096);
     REQUIRE(berth_ring_prepare_wait(&ring.consumer, BERTH_ASLEEP_FUTEX) == 1);
