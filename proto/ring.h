@@ -198,6 +198,9 @@ static inline void berth_ring_store_and_fence(uint64_t *tail, uint64_t value) {
  * (berth_ring_wake_futex, or a write to the consumer's eventfd). */
 static inline uint32_t berth_ring_publish(struct berth_ring_producer *p) {
     berth_ring_store_and_fence(&p->control->tail, p->tail);
+#ifdef BERTH_RING_TAIL_STORED /* a kill point of the includer's */
+    BERTH_RING_TAIL_STORED;
+#endif
     if (__atomic_load_n(&p->control->waiting, __ATOMIC_SEQ_CST) == BERTH_AWAKE)
         return BERTH_AWAKE;
     return __atomic_exchange_n(&p->control->waiting, BERTH_AWAKE, __ATOMIC_SEQ_CST);

@@ -1,5 +1,6 @@
 /* Calls: a blocking one, one answered later, and its cancellation. */
 #include "context.h"
+#include "kill_point.h"
 #include "status.h"
 
 uint64_t coarse_now_ns(void) {
@@ -189,6 +190,7 @@ static int cancel(struct context *context, uint64_t id) {
     if (callback)
         __atomic_fetch_sub(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
     context_send_urgent(context, BERTH_FRAME_CANCEL, id);
+    BERTH_KILL_POINT("host.cancel_sent");
     return BERTH_RET_OK;
 }
 

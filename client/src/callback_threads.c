@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "context.h"
+#include "kill_point.h"
 
 #define CALLBACK_STACK ((size_t)1 << 20)
 #define EVENTS_IN_A_ROW 64 /* before notices have their turn */
@@ -24,7 +25,9 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), struct context
 static int run_callbacks(struct context *context) {
     int ran = 0;
     for (struct completion *completion; (completion = completion_pop(context, &context->for_callbacks)); ran++) {
+        BERTH_KILL_POINT("host.before_callback");
         completion->callback(completion->ret, completion->data, completion->len, completion->user_data);
+        BERTH_KILL_POINT("host.after_callback");
         free(completion);
     }
     return ran;

@@ -11,6 +11,7 @@
 
 #include "context.h"
 #include "fork_guard.h"
+#include "kill_point.h"
 #include "private_supervisor.h"
 #include "raw_io.h"
 
@@ -124,6 +125,7 @@ static int shake_hands(int socket, uint32_t *supervisor_pid) {
     client_hello(&hello);
     int ret = BERTH_RET_UNAVAILABLE;
     if (control_socket_send(socket, &hello, NULL, 0, SEND_TIMEOUT_MS) == 0) {
+        BERTH_KILL_POINT("host.hello_sent");
         int rc = control_socket_receive(socket, packet, HELLO_TIMEOUT_MS);
         if (rc == -EBADMSG)
             ret = BERTH_RET_PROTOCOL;

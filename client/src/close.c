@@ -1,6 +1,7 @@
 /* Closing a context: no more requests, then the worker's CLOSED frame, its death or the bound, then the last callback. */
 #include "cbor_map.h"
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 #include "status.h"
 
@@ -72,8 +73,10 @@ void context_send_closing(struct context *context) {
     context->closing_said_on = connection;
     uint32_t ms = 2 * context->drain_ms + context->teardown_ms;
     pthread_mutex_unlock(&context->submit_lock);
-    if (!said)
+    if (!said) {
         client_send_closing(context->client, connection, id, ms);
+        BERTH_KILL_POINT("host.closing_sent");
+    }
 }
 
 void context_leave_worker(struct context *context) {
@@ -124,6 +127,7 @@ int context_begin_close(struct context *context, berth_callback done, void *user
     }
     __atomic_store_n(&context->announce_ns, berth_now_ns() + QUICK_CLOSE_NS, __ATOMIC_RELEASE);
     parker_unpark(&context->reply_parker);
+    BERTH_KILL_POINT("host.close_begun");
     context_ask_to_close(context);
     return 0;
 }
@@ -131,6 +135,7 @@ int context_begin_close(struct context *context, berth_callback done, void *user
 void context_announce_close(struct context *context) {
     __atomic_store_n(&context->announce_ns, 0, __ATOMIC_RELAXED);
     context_send_urgent(context, BERTH_FRAME_CLOSE, 0);
+    BERTH_KILL_POINT("host.close_sent");
     if (context_is_opened(context)) /* else context_opened sees the state */
         context_send_closing(context);
     context_arm_tick(context, context->close_bound_ns);

@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 
 #define TAG_SOCKET 0u
@@ -100,6 +101,7 @@ static int take_message(struct client *client, struct control_packet *packet) {
 static void supervisor_gone(struct client *client) {
     static const char text[] = "the supervisor is gone";
     __atomic_store_n(&client->disconnected, 1, __ATOMIC_SEQ_CST);
+    BERTH_KILL_POINT("host.supervisor_gone");
     raw_syscall(SYS_epoll_ctl, client->epoll, EPOLL_CTL_DEL, client->socket, 0, 0);
     reattach_lost(client);
     for (;;) {
@@ -147,6 +149,7 @@ static void worker_gone(struct client *client, uint64_t handle) {
     pthread_mutex_unlock(&client->lock);
     if (!context)
         return;
+    BERTH_KILL_POINT("host.death_seen");
     if (__atomic_load_n(&client->disconnected, __ATOMIC_ACQUIRE) || context->known_on != client->connection) {
         context_died(context, NULL);
     } else {

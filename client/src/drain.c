@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 #include "status.h"
 
@@ -235,6 +236,7 @@ void context_settle(struct context *context) {
                answer(context, request, NULL, NULL, ret, context->fail_data, context->fail_len) != 0)
             raw_syscall(SYS_poll, 0, 0, 1, 0, 0);
     }
+    BERTH_KILL_POINT("host.all_answered");
     context_settled(context);
     __atomic_store_n(&context->settled, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&context->ended, __ATOMIC_SEQ_CST))
@@ -256,6 +258,7 @@ static void create_answered(struct context *context, const struct berth_frame_he
         context_fail(context, header->code, data, header->size);
         return;
     }
+    BERTH_KILL_POINT("host.create_answer_taken");
     pthread_mutex_lock(&context->submit_lock);
     context_move(context, CONTEXT_CREATED);
     context->created = 1;
@@ -299,6 +302,7 @@ static int take_frame(struct context *context, const struct berth_frame_header *
     if (header->kind != BERTH_FRAME_CLOSED || header->code > BERTH_KILLED ||
         (state != CONTEXT_RECYCLE_PENDING && state != CONTEXT_RECYCLING))
         return -EBADMSG;
+    BERTH_KILL_POINT("host.closed_taken");
     __atomic_store_n(&context->closed_outcome, header->code, __ATOMIC_RELAXED);
     context_fail(context, BERTH_RET_RECYCLED, BERTH_TEXT_CUT_OFF, sizeof BERTH_TEXT_CUT_OFF - 1);
     return 0;
@@ -312,8 +316,11 @@ int context_drain(struct context *context, struct request *own, struct reap_sink
         int rc = berth_ring_peek(&context->reply_ring, &header, &payload);
         if (rc == 0)
             break;
-        if (rc > 0)
+        if (rc > 0) {
+            BERTH_KILL_POINT("host.answer_found");
             rc = take_frame(context, &header, payload, own, sink);
+            BERTH_KILL_POINT("host.answer_taken");
+        }
         if (rc == -ENOBUFS)
             break;
         if (rc == -ENOMEM) {
@@ -326,6 +333,7 @@ int context_drain(struct context *context, struct request *own, struct reap_sink
             break;
         }
         berth_ring_advance(&context->reply_ring);
+        BERTH_KILL_POINT("host.answer_released");
         taken++;
         if (own && __atomic_load_n(&own->state, __ATOMIC_RELAXED) == REQUEST_DONE)
             break;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "context.h"
+#include "kill_point.h"
 
 static int matches(const struct listener *listener, const uint8_t *name, size_t name_len) {
     return listener->name_len == name_len && memcmp(listener->name, name, name_len) == 0;
@@ -41,7 +42,9 @@ static void dispatch(struct context *context, const uint8_t *name, size_t name_l
     uint64_t last = 0;
     while (next_listener(context, name, name_len, &last, &listener)) {
         if (listener.callback) {
+            BERTH_KILL_POINT("host.before_listener");
             listener.callback(BERTH_RET_OK, data, len, listener.user_data);
+            BERTH_KILL_POINT("host.after_listener");
             listener_ran(context);
         } else if (__atomic_load_n(&context->for_reap.count, __ATOMIC_RELAXED) < REAP_EVENTS_MOST) {
             context_complete(context, BERTH_EVENT, listener.id, BERTH_RET_OK, NULL, listener.user_data, data, len);
@@ -114,8 +117,11 @@ int context_take_event(struct context *context, struct reap_sink *sink) {
     int took = copy_event(context, &header, &copy);
     if (took && sink)
         took = fan_out(context, sink, copy, header.code, copy + header.code, header.size - header.code);
-    if (took)
+    if (took) {
+        BERTH_KILL_POINT("host.event_copied");
         took_event(context);
+        BERTH_KILL_POINT("host.event_released");
+    }
     if (!sink)
         pthread_mutex_unlock(&context->event_lock);
     if (took && !sink)

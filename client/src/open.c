@@ -2,6 +2,7 @@
  * behind it. The open's answer is the answer to that frame, or the supervisor's refusal. */
 #include "context.h"
 #include "fork_guard.h"
+#include "kill_point.h"
 #include "raw_io.h"
 #include "status.h"
 
@@ -75,8 +76,11 @@ static int check_open(const char *module, const void *config, size_t config_len,
 void context_ask_for_worker(struct context *context) {
     int segment_fd = context->segment_fd; /* before the control thread can know of it, and close it */
     uint64_t connection = begin_asking(context);
-    if (connection && (context_ask(context, connection, segment_fd) == 0 || context->client->reattach.path))
+    BERTH_KILL_POINT("host.open_begun");
+    if (connection && (context_ask(context, connection, segment_fd) == 0 || context->client->reattach.path)) {
+        BERTH_KILL_POINT("host.open_sent");
         return;
+    }
     if (connection || !context->client->reattach.path) {
         context_fail_now(context, BERTH_RET_UNAVAILABLE, "the supervisor is gone", 22);
         return;

@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 
 #define FIRST_TRY_MS 50u
@@ -134,6 +135,7 @@ static void try_connect(struct client *client) {
     if (peer_uid(fd, &uid) != 0 || (uid != 0 && uid != reattach->uid) || watch(client, fd, REATTACH_TAG) != 0 ||
         control_socket_send(fd, &hello, NULL, 0, SEND_TIMEOUT_MS) != 0)
         drop(client);
+    BERTH_KILL_POINT("host.hello_sent_again");
 }
 
 uint64_t reattach_tick(struct client *client, uint64_t now) {
@@ -167,6 +169,7 @@ static void take_over(struct client *client, int claims) {
     reattach->failures = 0;
     reattach->claiming = (uint32_t)claims;
     watch(client, client->socket, 0);
+    BERTH_KILL_POINT("host.connected_again");
     if (claims)
         reclaim_contexts(client, berth_now_ns());
     reclaim_asks(client);

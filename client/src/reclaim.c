@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 
 #define CLAIMS_AT_ONCE 128u /* so that the answers find room in the socket */
@@ -21,6 +22,7 @@ int reclaim_withdraw(struct context *context, uint64_t now) {
         return 0;
     }
     __atomic_store_n(&context->attempt, context->attempt + 1, __ATOMIC_RELAXED);
+    BERTH_KILL_POINT("host.open_withdrawn");
     if (!context->client->reattach.path || context_state(context) == CONTEXT_RECYCLE_PENDING || context->segment_fd < 0)
         return 0;
     __atomic_store_n(&context->supervisor_bound_ns, now + SUPERVISOR_WAIT_NS, __ATOMIC_SEQ_CST);
@@ -61,6 +63,7 @@ void reclaim_asks(struct client *client) {
             return;
         __atomic_store_n(&context->supervisor_bound_ns, 0, __ATOMIC_SEQ_CST);
         context_ask(context, client->connection, context->segment_fd);
+        BERTH_KILL_POINT("host.open_sent_again");
         context_release(context);
     }
 }
@@ -122,6 +125,7 @@ uint64_t reclaim_contexts(struct client *client, uint64_t now) {
         context->open_seq = ++client->next_seq;
         pthread_mutex_unlock(&client->lock);
         send_claim(client, context);
+        BERTH_KILL_POINT("host.rejoin_sent");
         context_release(context);
     }
 }
@@ -140,6 +144,7 @@ void reclaim_granted(struct client *client, struct context *context, const struc
     context->id = id;
     context->known_on = client->connection;
     pthread_mutex_unlock(&context->submit_lock);
+    BERTH_KILL_POINT("host.rejoined");
     if (context_state(context) != CONTEXT_ACTIVE && context_state(context) != CONTEXT_OPENING)
         context_send_closing(context);
 }

@@ -1,4 +1,7 @@
 /* The hot way in: one lock, one frame, one look at whether the worker sleeps. */
+#include "kill_point.h"
+#define BERTH_RING_TAIL_STORED BERTH_KILL_POINT("host.tail_stored")
+
 #include "context.h"
 #include "raw_io.h"
 #include "status.h"
@@ -97,7 +100,11 @@ int context_submit_locked(struct context *context, uint16_t frame_kind, uint32_t
     if (out_id)
         *out_id = request->id; /* before the frame is out: the answer may come first */
     __atomic_store_n(&context->segment.header->requests_submitted, ++context->submitted, __ATOMIC_RELAXED);
-    wake_worker(context, &context->request_ring, berth_ring_commit(&context->request_ring, &header));
+    BERTH_KILL_POINT("host.frame_reserved");
+    uint32_t due = berth_ring_commit(&context->request_ring, &header);
+    BERTH_KILL_POINT("host.frame_committed");
+    wake_worker(context, &context->request_ring, due);
+    BERTH_KILL_POINT("host.frame_sent");
     return 0;
 }
 
@@ -157,6 +164,7 @@ int context_send_urgent(struct context *context, uint16_t frame_kind, uint64_t i
 void context_ask_to_close(struct context *context) {
     __atomic_store_n(&context->segment.header->closing, 1, __ATOMIC_RELEASE);
     berth_ring_kick(context->request_ring.control); /* it sleeps on the request ring, if it does */
+    BERTH_KILL_POINT("host.closing_set");
 }
 
 void context_refuse(struct context *context, int ret, struct berth_reply *reply) {

@@ -4,6 +4,7 @@
 
 #include "cbor_map.h"
 #include "context.h"
+#include "kill_point.h"
 #include "raw_io.h"
 
 static void watch_worker(struct context *context) {
@@ -23,6 +24,7 @@ void context_unwatch_worker(struct context *context) {
 void context_opened(struct context *context, struct control_packet *packet) {
     const struct berth_control_field *fields = packet->message.fields;
     size_t len = fields[BERTH_KEY_METHODS].len;
+    BERTH_KILL_POINT("host.opened_received");
     pthread_mutex_lock(&context->submit_lock); /* a close may read the bounds at any time */
     context->id = fields[BERTH_KEY_CONTEXT].number;
     context->known_on = context->client->connection;
@@ -46,6 +48,7 @@ void context_opened(struct context *context, struct control_packet *packet) {
     }
     watch_worker(context);
     __atomic_store_n(&context->opened, 1, __ATOMIC_SEQ_CST);
+    BERTH_KILL_POINT("host.opened");
     if (__atomic_load_n(&context->state, __ATOMIC_SEQ_CST) == CONTEXT_RECYCLE_PENDING) /* else the close sees `opened` */
         context_send_closing(context);
 }
@@ -59,6 +62,7 @@ void context_refused(struct context *context, const struct berth_control_message
 }
 
 void context_died(struct context *context, const struct berth_control_message *message) {
+    BERTH_KILL_POINT("host.death_told");
     if (__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
         return;
     static const struct berth_control_field none[BERTH_KEY_COUNT];

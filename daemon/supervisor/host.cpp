@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "kill_point.h"
 #include "supervisor/log_lines.h"
 #include "supervisor/rets.h"
 #include "supervisor/version.h"
@@ -63,6 +64,7 @@ Host::Connection Host::hand_over() {
 }
 
 void Host::greet(const Message &hello) {
+    BERTH_KILL_POINT("supervisor.hello_received");
     uint64_t least = std::max<uint64_t>(hello.number(BERTH_KEY_VERSION_MIN), BERTH_CONTROL_VERSION_MIN);
     uint64_t version = std::min<uint64_t>(hello.number(BERTH_KEY_VERSION_MAX), BERTH_CONTROL_VERSION_MAX);
     if (version < least) {
@@ -78,9 +80,11 @@ void Host::greet(const Message &hello) {
                        .with(BERTH_KEY_VERSION, version)
                        .with_text(BERTH_KEY_NAME, kDaemonName)
                        .with(BERTH_KEY_PID, static_cast<uint64_t>(::getpid()))));
+    BERTH_KILL_POINT("supervisor.welcome_sent");
 }
 
 void Host::closing(ContextId id, uint64_t timeout_ms) {
+    BERTH_KILL_POINT("supervisor.closing_received");
     switch (contexts_.closing(id)) {
     case ContextBook::Closing::Mine:
         return owner_.on_closing(*this, id, std::min(timeout_ms, kMaxTimeoutMs));

@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 
+#include "kill_point.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -67,6 +68,7 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
     if (open.attempt)
         lease.with(BERTH_KEY_ATTEMPT, open.attempt);
     worker.lease(open.context, std::move(lease));
+    BERTH_KILL_POINT("supervisor.lease_sent");
     host.send(std::move(Message(BERTH_MSG_OPENED)
                             .with(BERTH_KEY_SEQ, open.seq)
                             .with(BERTH_KEY_CONTEXT, number(open.context))
@@ -78,6 +80,7 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
                             .with(BERTH_KEY_TEARDOWN_MS, module.manifest.teardown_timeout_ms)
                             .with(BERTH_KEY_START_GRACE_MS, module.manifest.start_grace_ms)
                             .with_fd(std::move(*worker_pidfd))));
+    BERTH_KILL_POINT("supervisor.opened_sent");
     leases_.emplace(open.context, Lease{&worker, &host, host.pid(), now_ms()});
     host.contexts().opened(open.context);
     worker.module()->backoff.succeeded();
@@ -97,6 +100,7 @@ void Pool::recall(Worker &worker, uint64_t extra_ms) {
     if (auto found = leases_.find(worker.context()); found != leases_.end())
         found->second.since_ms = now_ms();
     worker.apply(WorkerEvent::Recall, worker.module()->recall_bound_ms() + extra_ms);
+    BERTH_KILL_POINT("supervisor.recycle_sent");
 }
 
 void Pool::host_came(const Host &host) {
@@ -113,6 +117,7 @@ void Pool::host_gone(Host &host) {
     for (auto &[id, lease] : leases_) {
         if (lease.host != &host)
             continue;
+        BERTH_KILL_POINT("supervisor.host_gone");
         lease.host = nullptr;
         recall(*lease.worker, kRecallGraceMs);
     }

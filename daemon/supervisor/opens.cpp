@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "kill_point.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -18,6 +19,7 @@ constexpr size_t kMaxSpawning = 8; // of one module for one user: more would onl
 } // namespace
 
 void Pool::open(Host &host, Message message) {
+    BERTH_KILL_POINT("supervisor.open_received");
     PendingOpen open{ContextId{next_context_++},
                      &host,
                      message.number(BERTH_KEY_SEQ),

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "kill_point.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -77,6 +78,7 @@ Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t
 }
 
 Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Worker::Identity &identity) {
+    BERTH_KILL_POINT("supervisor.before_spawn");
     auto worker = Worker::spawn(loop_, config_.worker_program, config_.service, module, identity, *this);
     if (!worker) {
         module->backoff.failed(now_ms());
@@ -84,6 +86,7 @@ Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Wo
         spdlog::error("module {}: {}", module->manifest.name, worker.error().text);
         return worker.error();
     }
+    BERTH_KILL_POINT("supervisor.spawned");
     Worker *key = worker->get();
     workers_.emplace(key, std::move(*worker));
     return true;
@@ -129,6 +132,7 @@ void Pool::retire_outdated() {
 }
 
 void Pool::on_worker_ready(Worker &worker) {
+    BERTH_KILL_POINT("supervisor.ready_received");
     worker.apply(WorkerEvent::Ready);
     if (!worker.module()->current || stopping_)
         return retire(worker);
@@ -161,7 +165,9 @@ void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
 }
 
 void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {
+    BERTH_KILL_POINT("supervisor.death_seen");
     report_death(worker, end);
+    BERTH_KILL_POINT("supervisor.death_told");
     note_crash(worker, was, end);
     bool expected = was == WorkerState::Retiring && worker.context() == ContextId::None;
     spdlog::log(expected ? spdlog::level::info : spdlog::level::warn, "worker {} ({}) ended while {}: {}", worker.pid(),

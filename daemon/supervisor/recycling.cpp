@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <spdlog/spdlog.h>
 
+#include "kill_point.h"
+
 namespace berth {
 namespace {
 
@@ -21,6 +23,7 @@ void Pool::begin_teardown(Worker &worker) {
 }
 
 void Pool::on_worker_teardown(Worker &worker) {
+    BERTH_KILL_POINT("supervisor.teardown_received");
     auto &module = *worker.module();
     auto recycling = std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
         return entry.first->state() == WorkerState::Recycling && entry.first->module().get() == &module;
@@ -49,6 +52,7 @@ void Pool::leave_teardown(Worker &worker) {
 }
 
 void Pool::on_worker_recycled(Worker &worker) {
+    BERTH_KILL_POINT("supervisor.recycled_received");
     if (auto crashed = worker.module()->quarantines.find(worker.uid()); crashed != worker.module()->quarantines.end())
         crashed->second.served_well(now_ms());
     end_lease(worker);
@@ -59,6 +63,7 @@ void Pool::on_worker_recycled(Worker &worker) {
     } else {
         worker.apply(WorkerEvent::Recycled);
     }
+    BERTH_KILL_POINT("supervisor.worker_idle");
     leave_teardown(worker);
     serve(std::string(worker.name()));
     plan_upkeep(kSparesAfterMs);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <spdlog/spdlog.h>
 
+#include "kill_point.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -63,6 +64,7 @@ std::string Pool::why_not_back(const Credentials &peer, const Message &message) 
 }
 
 void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd pidfd, Message message) {
+    BERTH_KILL_POINT("supervisor.worker_came_back");
     auto why = why_not_back(peer, message);
     UniqueFd host_pidfd = message.take_fd(0);
     auto host_pid = pid_behind(host_pidfd.get());
@@ -78,6 +80,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     auto worker = Worker::adopt_former(loop_, std::move(socket), module, identity, std::move(former), *this);
     if (!worker)
         return spdlog::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
+    BERTH_KILL_POINT("supervisor.adopted_sent");
     spdlog::info("worker {} ({}) is back with context {}, formerly {}", peer.pid, module->manifest.name, number(id),
                  message.number(BERTH_KEY_CONTEXT));
     Worker *key = worker->get();
@@ -113,6 +116,7 @@ void Pool::returns_over() {
 }
 
 void Pool::rejoin(Host &host, const Message &message) {
+    BERTH_KILL_POINT("supervisor.rejoin_received");
     uint64_t seq = message.number(BERTH_KEY_SEQ);
     RejoinBook::Claim claim{host_key(host), seq, std::string(message.text(BERTH_KEY_TOKEN)),
                             message.number(BERTH_KEY_CONTEXT), host.pid(), host.uid()};
@@ -140,6 +144,7 @@ void Pool::give_back(Host &host, uint64_t seq, ContextId id) {
     host.contexts().opened(id);
     host.send(std::move(
         Message(BERTH_MSG_REJOINED).with(BERTH_KEY_SEQ, seq).with(BERTH_KEY_CONTEXT, number(id))));
+    BERTH_KILL_POINT("supervisor.rejoined_sent");
 }
 
 void Pool::deny_claim(const RejoinBook::Claim &claim) {

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include "kill_point.h"
 #include "supervisor/adapter_files.h"
 #include "supervisor/process_memory.h"
 #include "supervisor/worker_env.h"
@@ -111,6 +112,7 @@ const char *Worker::reason_to_go() const {
 
 void Worker::let_recycle() {
     peer_.send(std::move(Message(BERTH_MSG_RECYCLE_NOW).with(BERTH_KEY_CONTEXT, number(context_))));
+    BERTH_KILL_POINT("supervisor.recycle_now_sent");
 }
 
 void Worker::apply(WorkerEvent event, uint64_t bound_ms, const std::string &why) {
@@ -125,6 +127,7 @@ void Worker::apply(WorkerEvent event, uint64_t bound_ms, const std::string &why)
         break;
     case WorkerAction::SendRetire:
         peer_.send(Message(BERTH_MSG_RETIRE));
+        BERTH_KILL_POINT("supervisor.retire_sent");
         break;
     case WorkerAction::Kill:
         kill(why);

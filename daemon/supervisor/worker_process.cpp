@@ -11,6 +11,7 @@
 
 #include "base/adapter_entry.h"
 #include "crash_area.h"
+#include "kill_point.h"
 #include "shm/memfd.h"
 #include "supervisor/process_setup.h"
 
@@ -29,6 +30,14 @@ std::vector<char *> pointers(const std::vector<std::string> &texts) {
 }
 
 Error spawn_error(const char *what, int error) { return Error{1, fmt::format("{}: {}", what, std::strerror(error))}; }
+
+// libuv lets nobody in between its fork and its exec, but libc does.
+void have_kill_point_in_child() {
+#ifdef BERTH_KILL_POINTS
+    static int had = ::pthread_atfork(nullptr, nullptr, [] { BERTH_KILL_POINT("worker.before_exec"); });
+    (void)had;
+#endif
+}
 
 } // namespace
 
@@ -158,6 +167,7 @@ Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<
     };
     box_ = new UvBox<uv_process_t>;
     box_->callback = [this](int status, int signal) { exited({status, signal}); };
+    have_kill_point_in_child();
     if (int rc = uv_spawn(loop_, &box_->handle, &request); rc != 0)
         return spawn_error(options.program.c_str(), -rc);
     pid_ = box_->handle.pid;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "kill_point.h"
 #include "supervisor/own_child.h"
 #include "supervisor/worker_env.h"
 
@@ -76,6 +77,7 @@ bool Zygote::fork() {
                              .with_fd(std::move(pipes->write_ends[0]))
                              .with_fd(std::move(pipes->write_ends[1]))
                              .with_fd(std::move(its_area))));
+    BERTH_KILL_POINT("supervisor.fork_sent");
     return true;
 }
 
@@ -128,6 +130,7 @@ void Zygote::on_message(Message message) {
 uid_t Zygote::expected_uid() const { return identity_.change_user ? identity_.uid : ::geteuid(); }
 
 void Zygote::forked(const Message &message) {
+    BERTH_KILL_POINT("supervisor.forked_received");
     uint64_t seq = message.number(BERTH_KEY_SEQ), told = message.number(BERTH_KEY_PID);
     if (waiting_.empty() || waiting_.front().seq != seq)
         return fail(fmt::format("forked {} is not the fork that is due", seq));

@@ -1,3 +1,6 @@
+#include "kill_point.h"
+#define BERTH_RING_TAIL_STORED BERTH_KILL_POINT("worker.tail_stored")
+
 #include "worker/answers.h"
 
 #include <cstring>
@@ -142,9 +145,13 @@ void Answers::write(uint64_t id, uint16_t kind, uint32_t code, const void *data,
     }
     if (len)
         std::memcpy(payload, data, len);
+    BERTH_KILL_POINT("worker.answer_reserved");
     note_burst(reply_);
     berth_frame_header header{static_cast<uint32_t>(len), kind, 0, id, code, 0, 0};
-    wake(reply_, berth_ring_commit(&reply_, &header));
+    uint32_t due = berth_ring_commit(&reply_, &header);
+    BERTH_KILL_POINT("worker.answer_committed");
+    wake(reply_, due);
+    BERTH_KILL_POINT("worker.answer_sent");
 }
 
 int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
@@ -154,6 +161,7 @@ int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
         return -1;
     // Emptied before the frame is out: the host may use the slot again as soon as it sees the answer.
     in_flight_[slot].store(0, std::memory_order_release);
+    BERTH_KILL_POINT("worker.answer_begun");
     if (cutting_.load(std::memory_order_relaxed) && ret == kErr && is_cancelled(id)) {
         ret = kRecycled;
         data = kCutOffText.data();
@@ -239,8 +247,12 @@ int Answers::emit(const char *name, const void *data, size_t len) {
     std::memcpy(payload, name, name_len);
     if (len)
         std::memcpy(payload + name_len, data, len);
+    BERTH_KILL_POINT("worker.event_reserved");
     berth_frame_header header{size, BERTH_FRAME_EVENT, 0, 0, static_cast<uint32_t>(name_len), 0, 0};
-    wake(event_, berth_ring_commit(&event_, &header));
+    uint32_t due = berth_ring_commit(&event_, &header);
+    BERTH_KILL_POINT("worker.event_committed");
+    wake(event_, due);
+    BERTH_KILL_POINT("worker.event_sent");
     return 0;
 }
 

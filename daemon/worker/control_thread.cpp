@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "futex.h"
+#include "kill_point.h"
 
 namespace berth {
 namespace {
@@ -126,6 +127,7 @@ void ControlThread::tell(const Message &message) {
 void ControlThread::supervisor_gone() {
     supervisor_alive_ = false;
     unwatch(channel_.fd());
+    BERTH_KILL_POINT("worker.supervisor_gone");
     library_.allow_teardown(); // nobody is left to ask
     // A context goes on without its supervisor; a worker without a context has nothing to live for.
     if (!lease_)
@@ -157,6 +159,7 @@ void ControlThread::rejoin() {
     channel_ = Channel(std::move(socket));
     supervisor_alive_ = true;
     watch(channel_.fd(), kSupervisor);
+    BERTH_KILL_POINT("worker.connected_again");
     Message message(BERTH_MSG_REJOIN_WORKER);
     message.with(BERTH_KEY_CONTEXT, lease_->context)
         .with_bytes(BERTH_KEY_TOKEN, lease_->token)
@@ -170,6 +173,7 @@ void ControlThread::rejoin() {
         .with(BERTH_KEY_PHASE, phase_bound_ns_ ? 1 : 0)
         .with_fd(std::move(host));
     tell(message);
+    BERTH_KILL_POINT("worker.rejoin_sent");
 }
 
 void ControlThread::adopted(Message &message) {
@@ -178,6 +182,7 @@ void ControlThread::adopted(Message &message) {
     rejoin_.adopted();
     lease_->context = message.number(BERTH_KEY_CONTEXT);
     log_to(message.take_fd(0));
+    BERTH_KILL_POINT("worker.adopted");
 }
 
 // False: none is there.
@@ -201,8 +206,10 @@ bool ControlThread::take_message() {
         count(message.number(BERTH_KEY_CONTEXT));
     else if (message.type() == BERTH_MSG_ADOPTED && lease_ && !adopted_)
         adopted(message);
-    else if (message.type() == BERTH_MSG_RETIRE && !lease_)
+    else if (message.type() == BERTH_MSG_RETIRE && !lease_) {
+        BERTH_KILL_POINT("worker.retire_received");
         std::_Exit(0);
+    }
     return true;
 }
 
@@ -223,15 +230,18 @@ void ControlThread::refuse_lease(uint64_t context, const std::string &why) {
 }
 
 void ControlThread::take_lease(Message &message) {
+    BERTH_KILL_POINT("worker.lease_received");
     uint64_t context = message.number(BERTH_KEY_CONTEXT);
     if (lease_)
         return refuse_lease(context, "a lease while another holds");
     auto segment = Segment::attach(message.take_fd(0));
     if (!segment)
         return refuse_lease(context, segment.error().text);
+    BERTH_KILL_POINT("worker.segment_mapped");
     auto bound = [&](berth_control_key key) { return message.has(key) ? message.number(key) : UINT32_MAX; };
     if (!segment->claim(static_cast<uint32_t>(message.number(BERTH_KEY_ATTEMPT))))
         std::_Exit(0); // its host has given this open up, and asks another supervisor for a worker
+    BERTH_KILL_POINT("worker.lease_claimed");
     lease_.emplace(Lease{context, message.number(BERTH_KEY_GENERATION), std::string(message.text(BERTH_KEY_TOKEN)),
                          static_cast<uint32_t>(message.number(BERTH_KEY_DRAIN_MS)),
                          static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)),
@@ -273,9 +283,11 @@ bool ControlThread::take_urgent() {
     int rc = berth_ring_peek(&urgent_, &header, &payload);
     if (rc == 0)
         return false;
-    if (rc > 0 && header.kind == BERTH_FRAME_CANCEL)
+    if (rc > 0 && header.kind == BERTH_FRAME_CANCEL) {
+        BERTH_KILL_POINT("worker.cancel_received");
         library_.cancel(header.id);
-    else if (rc > 0 && header.kind == BERTH_FRAME_CLOSE)
+        BERTH_KILL_POINT("worker.cancelled");
+    } else if (rc > 0 && header.kind == BERTH_FRAME_CLOSE)
         begin_close(false);
     else
         refuse_lease(lease_->context, "a frame or an index in the urgent ring cannot be");
@@ -287,6 +299,7 @@ void ControlThread::begin_close(bool host_gone) {
     if (!lease_)
         return;
     if (host_gone) {
+        BERTH_KILL_POINT("worker.recycle_begun");
         unwatch(lease_->host_pidfd.get());
         host_gone_ = true;
         answers_.give_up();
@@ -294,6 +307,7 @@ void ControlThread::begin_close(bool host_gone) {
     }
     if (phase_bound_ns_)
         return;
+    BERTH_KILL_POINT("worker.close_received");
     phase_bound_ns_ = after_ms(lease_->drain_ms);
     slow_ns_ = after_ms(kQuickMs);
     library_.advance_to(LeasePhase::Draining);
@@ -320,6 +334,7 @@ void ControlThread::tick() {
         answers_.begin_cutting();
         library_.advance_to(LeasePhase::Cutting);
         library_.cancel_outstanding();
+        BERTH_KILL_POINT("worker.cutting");
         phase_bound_ns_ = after_ms(lease_->drain_ms);
     } else if (phase == LeasePhase::Cutting) {
         library_.advance_to(LeasePhase::Cut);
@@ -334,8 +349,10 @@ void ControlThread::tick() {
 }
 
 void ControlThread::teardown_began() {
-    if (!std::exchange(teardown_told_, true))
+    if (!std::exchange(teardown_told_, true)) {
         tell(Message(BERTH_MSG_TEARDOWN).with(BERTH_KEY_CONTEXT, lease_->context));
+        BERTH_KILL_POINT("worker.teardown_sent");
+    }
 }
 
 void ControlThread::end_lease() {
@@ -345,6 +362,7 @@ void ControlThread::end_lease() {
     for (int fd : {channel_.fd(), lease_->doorbell.get(), lease_->host_pidfd.get()})
         unwatch(fd);
     lease_.reset();
+    BERTH_KILL_POINT("worker.lease_dropped");
     in_teardown_ = teardown_told_ = false;
     phase_bound_ns_ = slow_ns_ = 0;
     if (!end.host_broke.empty())
@@ -356,6 +374,7 @@ void ControlThread::end_lease() {
              .with(BERTH_KEY_CONTEXT, context)
              .with(BERTH_KEY_OUTCOME, end.outcome)
              .with(BERTH_KEY_CUT_OFF, end.cut_off));
+    BERTH_KILL_POINT("worker.recycled_sent");
 }
 
 } // namespace berth

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "futex.h"
+#include "kill_point.h"
 #include "status.h"
 #include "worker/doing.h"
 
@@ -159,6 +160,7 @@ void LibraryThread::create(const berth_frame_header &header, const uint8_t *payl
         Doing doing(BERTH_DOING_CREATE, 0, 0, header.size);
         rc = module_.abi().create(private_copy(payload, header.size), header.size, &instance_, why, sizeof why);
     }
+    BERTH_KILL_POINT("worker.created");
     berth_ring_advance(&ring_);
     why[sizeof why - 1] = 0;
     {
@@ -167,6 +169,7 @@ void LibraryThread::create(const berth_frame_header &header, const uint8_t *payl
     }
     if (created_) {
         answers_.reply(header.id, kOk, "\xf6", 1);
+        BERTH_KILL_POINT("worker.create_answered");
         return;
     }
     answers_.reply(header.id, kErr, why, std::strlen(why));
@@ -210,10 +213,12 @@ void LibraryThread::handle(const berth_frame_header &header, uint32_t method, co
     if (copied)
         berth_ring_advance(&ring_);
     turn();
+    BERTH_KILL_POINT("worker.request_taken");
     {
         Doing doing(BERTH_DOING_REQUEST, method, header.id, header.size);
         module_.abi().handle(context_free ? nullptr : instance_, method, header.id, data, header.size);
     }
+    BERTH_KILL_POINT("worker.handler_returned");
     turn();
     if (!copied)
         berth_ring_advance(&ring_);
@@ -259,12 +264,14 @@ void LibraryThread::wait_for_gate() {
 
 void LibraryThread::tear_down() {
     bool was_created;
+    BERTH_KILL_POINT("worker.drained");
     answers_.cut_off();
     end_.cut_off = answers_.recycled();
     end_.outcome = end_.cut_off ? BERTH_CANCELLED : BERTH_DRAINED;
     advance_to(LeasePhase::Teardown);
     if (announce_)
         write_eventfd(teardown_eventfd_);
+    BERTH_KILL_POINT("worker.at_gate");
     wait_for_gate();
     {
         std::lock_guard lock(module_lock_);
@@ -276,7 +283,9 @@ void LibraryThread::tear_down() {
         }
         instance_ = nullptr;
     }
+    BERTH_KILL_POINT("worker.destroyed");
     answers_.closed(end_.outcome, end_.cut_off);
+    BERTH_KILL_POINT("worker.closed_sent");
     answers_.detach();
     copy_ = {};
 }

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "crash_area.h"
+#include "kill_point.h"
 #include "worker/control_thread.h"
 #include "worker/crash_handler.h"
 #include "worker/zygote.h"
@@ -112,6 +113,7 @@ int main(int argc, char **argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0); // a pipe, read line by line
     if (!die_with_supervisor())
         return 1;
+    BERTH_KILL_POINT("worker.started");
     berth::Channel channel{berth::UniqueFd(kControlFd)};
     berth::install_crash_handler(BERTH_CRASH_FD); // a worker without one serves as well
     auto module = load(arguments);
@@ -119,11 +121,13 @@ int main(int argc, char **argv) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));
         return 1;
     }
+    BERTH_KILL_POINT("worker.module_loaded");
     if (arguments.zygote) // which stays behind there, and dies with its supervisor
         berth::become_forked_worker(channel, ready(*module));
     outlive_supervisor();
     if (!channel.send(ready(*module)))
         return 1;
+    BERTH_KILL_POINT("worker.ready_sent");
     int teardown = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     static berth::LibraryThread library(*module, answers, teardown);
     static berth::ControlThread control(

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kill_point.h"
 #include "worker/crash_handler.h"
 
 namespace berth {
@@ -70,6 +71,7 @@ bool place(Message &fork) {
 }
 
 void become_worker(Message &fork, const ThreadRegistration &thread) {
+    BERTH_KILL_POINT("worker.forked");
     ::syscall(SYS_set_robust_list, thread.robust_list, thread.robust_list_size);
     // Not at descriptor 4, where a spawned worker finds it: by now that may be one of the library's.
     move_crash_handler(fork.take_fd(kCrashArea).release());
@@ -98,11 +100,14 @@ void become_forked_worker(Channel &channel, const Message &ready) {
         give_up(channel, std::string("what libc registered for its thread cannot be found: ") + std::strerror(errno));
     if (!channel.send(ready))
         std::_Exit(EXIT_FAILURE);
+    BERTH_KILL_POINT("zygote.ready_sent");
     for (;;) {
         Message fork = next_fork(channel);
+        BERTH_KILL_POINT("zygote.fork_received");
         pid_t pid = fork_for_supervisor(thread);
         if (pid == 0)
             return become_worker(fork, thread);
+        BERTH_KILL_POINT("zygote.forked");
         if (pid < 0)
             give_up(channel, std::string("clone: ") + std::strerror(errno));
         auto told = channel.send(Message(BERTH_MSG_FORKED)
@@ -110,6 +115,7 @@ void become_forked_worker(Channel &channel, const Message &ready) {
                                      .with(BERTH_KEY_PID, static_cast<uint64_t>(pid)));
         if (!told)
             std::_Exit(EXIT_FAILURE);
+        BERTH_KILL_POINT("zygote.forked_sent");
     }
 }
 

@@ -11,7 +11,8 @@ import tempfile
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 SOURCES = ('.h', '.c', '.cpp', '.hpp', '.cc')
 
-PROTO = {'control.h', 'crash_area.h', 'futex.h', 'module.h', 'ring.h', 'ring_abi.h', 'spin.h', 'status.h'}
+PROTO = {'control.h', 'crash_area.h', 'futex.h', 'kill_point.h', 'module.h', 'ring.h', 'ring_abi.h', 'spin.h',
+         'status.h'}
 
 # Libraries by the headers that name them.
 LIBRARIES = {
