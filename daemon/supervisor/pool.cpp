@@ -97,7 +97,7 @@ Worker *Pool::find_idle(const Module &module, uid_t uid) const {
     Worker *best = nullptr;
     for (const auto &[worker, owned] : workers_)
         if (worker->state() == WorkerState::Idle && worker->module().get() == &module && worker->uid() == uid &&
-            (!best || worker->since_ms() > best->since_ms()))
+            (!best || worker->since_ms() > best->since_ms()) && !worker->has_exited())
             best = worker;
     return best;
 }

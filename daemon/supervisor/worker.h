@@ -63,6 +63,8 @@ class Worker : private PeerHandler {
 
     pid_t pid() const { return process_.pid(); }
     int pidfd() const { return process_.pidfd(); }
+    // Sooner than the loop tells: an idle worker may have been killed since the last turn.
+    bool has_exited() const { return process_.has_exited(); }
     uid_t uid() const { return identity_.uid; }
     const std::shared_ptr<Module> &module() const { return module_; }
     const std::string &name() const { return module_->manifest.name; }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -181,6 +182,11 @@ Result<bool> WorkerProcess::start(const SpawnOptions &options, const std::array<
         return spawn_error("pidfd_open", error);
     }
     return true;
+}
+
+bool WorkerProcess::has_exited() const {
+    pollfd end{pidfd_.get(), POLLIN, 0};
+    return ::poll(&end, 1, 0) > 0;
 }
 
 void WorkerProcess::kill() {

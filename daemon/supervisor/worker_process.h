@@ -73,6 +73,7 @@ class WorkerProcess {
 
     pid_t pid() const { return pid_; }
     int pidfd() const { return pidfd_.get(); }
+    bool has_exited() const;
     std::string log_tail() const { return tail_.text(); }
     // Reads what it has written until now, and forgets the tail.
     void end_chapter();
