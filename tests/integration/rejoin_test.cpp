@@ -18,15 +18,8 @@ using namespace berth::test;
 
 namespace {
 
-size_t count_in(const std::string &text, const std::string &what) {
-    size_t count = 0;
-    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += what.size())
-        count++;
-    return count;
-}
-
 // How often a host has had a context given back, by the log of all the service's lives.
-size_t given_back(const Service &service) { return count_in(service.log(), " again\n"); }
+size_t given_back(const Service &service) { return service.times_logged(" again\n"); }
 
 void restart(Service &service, size_t contexts) {
     size_t before = given_back(service);

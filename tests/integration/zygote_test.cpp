@@ -53,13 +53,6 @@ size_t zygotes(const Host &host) {
     return count;
 }
 
-size_t times_in(const std::string &text, const std::string &what) {
-    size_t count = 0;
-    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
-        count++;
-    return count;
-}
-
 std::set<pid_t> pids_of(const Host &host) {
     auto pids = host.workers();
     return {pids.begin(), pids.end()};
@@ -367,7 +360,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a library that starts threads when it is loaded:
     Fresh second(host, "probe"), third(host, "probe");
     CHECK_FALSE(is_forked(second.pid));
     CHECK_FALSE(is_forked(third.pid));
-    CHECK(times_in(service.log(), "threads once its library is loaded") == 1);
+    CHECK(service.times_logged("threads once its library is loaded") == 1);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a zygote that lies is killed, what it forked in secret too, and the open gets its worker") {

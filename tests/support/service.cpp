@@ -82,6 +82,14 @@ bool Service::logs(const std::string &text) const {
     return eventually([&] { return log().find(text) != std::string::npos; }, std::chrono::seconds(15));
 }
 
+size_t Service::times_logged(const std::string &text) const {
+    std::string all = log();
+    size_t count = 0;
+    for (size_t at = 0; (at = all.find(text, at)) != std::string::npos; at += text.size())
+        count++;
+    return count;
+}
+
 void Service::send(int signal) { ::kill(pid_, signal); }
 
 int Service::wait() {

@@ -23,6 +23,7 @@ class Service {
     pid_t pid() const { return pid_; }
     std::string log() const { return read_file(folder_ / "log"); }
     bool logs(const std::string &text) const; // within 15 s
+    size_t times_logged(const std::string &text) const; // in all its lives
     void send(int signal);
     // SIGTERM; checks that it exits with 0.
     void stop();
