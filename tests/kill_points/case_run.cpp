@@ -73,7 +73,8 @@ std::string text_of(const std::vector<std::string> &lines) {
     return out.str();
 }
 
-bool has_context_again(const Service &service) { return service.log().find(" again\n") != std::string::npos; }
+// How often a host has had its context given back.
+size_t given_back(const Service &service) { return service.times_logged(" again\n"); }
 
 } // namespace
 
@@ -170,6 +171,7 @@ void CaseRun::kill_victim() {
         host_->kill();
     } else if (what_.victim == "supervisor") {
         service_->kill();
+        given_back_ = given_back(*service_);
     } else {
         for (pid_t pid : pids_of(what_.victim))
             ::kill(pid, SIGKILL);
@@ -203,7 +205,7 @@ void CaseRun::finish_scenario() {
     }
     if (what_.place.scenario == "rejoin") {
         bool lost = what_.kill && what_.victim == "worker";
-        CHECK_MESSAGE((lost || eventually([&] { return has_context_again(*service_); }, kTogether)), story());
+        CHECK_MESSAGE((lost || eventually([&] { return given_back(*service_) > given_back_; }, kTogether)), story());
         host_->let_on();
     }
     auto began = std::chrono::steady_clock::now();

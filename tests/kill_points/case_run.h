@@ -43,7 +43,8 @@ class CaseRun {
     std::optional<ScenarioProcess> host_;
     std::vector<std::string> supervisor_had_;
     pid_t stopped_ = 0;
-    bool played_ = false; // what a scenario asks of us is done
+    size_t given_back_ = 0; // contexts, by supervisors that are dead
+    bool played_ = false;   // what a scenario asks of us is done
 };
 
 } // namespace berth::test

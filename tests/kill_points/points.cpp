@@ -60,7 +60,8 @@ std::set<std::string> names_of(const std::vector<Place> &places) {
 
 std::string Case::name() const {
     std::string after = place.after ? "+" + std::to_string(place.after) : "";
-    return place.point + after + ":" + (kill ? "kill" : "stop") + ":" + victim;
+    std::string where = place.scenario == "calls" ? "" : "@" + place.scenario;
+    return place.point + after + where + ":" + (kill ? "kill" : "stop") + ":" + victim;
 }
 
 std::vector<Case> all_cases() {

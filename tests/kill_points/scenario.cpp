@@ -2,6 +2,7 @@
 //
 //   calls              open, listen, call, submit, poll, cancel, close with a request in flight; again, in short
 //   gated              the same, of a module whose teardowns stand in line
+//   poll               answers and events by berth_reap, asleep in it without a deadline
 //   zygote             a context, a zygote for the next, the next
 //   retire             a context, a pause in which its worker is let go, the next
 //   worker_dies        the library ends its worker with requests in flight; the next context
@@ -11,6 +12,7 @@
 #include "scenario.h"
 
 #include <atomic>
+#include <functional>
 #include <poll.h>
 #include <unistd.h>
 
@@ -48,6 +50,8 @@ class Scenario {
     void close(bool with_one_in_flight);
     void live(bool in_full);
     void act();
+    void poll();
+    void reap_until(const std::function<bool()> &so);
     void await_zygote();
     void die_with_worker();
     void use_until_let_on();
@@ -173,6 +177,35 @@ void Scenario::live(bool in_full) {
     close(in_full);
 }
 
+// Or until there is nothing more to come.
+void Scenario::reap_until(const std::function<bool()> &so) {
+    berth_completion batch[16];
+    while (!so()) {
+        int count = berth_reap(context_, batch, 16, -1);
+        if (count < 0)
+            return;
+        for (int i = 0; i < count; i++) {
+            if (batch[i].kind == BERTH_EVENT)
+                events_++;
+            else
+                static_cast<Record *>(batch[i].user_data)->note(batch[i].ret, batch[i].data, batch[i].len);
+        }
+    }
+}
+
+void Scenario::poll() {
+    if (int ret = berth_listen(context_, "tick", nullptr, this, nullptr); ret != BERTH_RET_OK)
+        wrong("listening ended with " + std::to_string(ret));
+    for (int i = 0; i < 3; i++) {
+        sleep_ms(20);
+        requests_.submit(context_, "echo", echoed(i), echoed(i), BERTH_RET_OK, false);
+        reap_until([&] { return requests_.all_answered(); });
+    }
+    if (requests_.submit(context_, "emit", cbor(R"({"count": 5, "bytes": 16})"), "*", BERTH_RET_OK, false))
+        emitted_ += kEvents;
+    reap_until([&] { return requests_.all_answered() && events_ >= emitted_; });
+}
+
 void Scenario::await_zygote() {
     auto there = [&] {
         berth_reply reply;
@@ -210,6 +243,12 @@ void Scenario::act() {
     } else if (name == "retire") {
         live(false);
         sleep_ms(600);
+        live(false);
+    } else if (name == "poll") {
+        if (!open())
+            return;
+        poll();
+        close(false);
         live(false);
     } else if (name == "zygote") {
         if (!open())
