@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <poll.h>
 #include <unistd.h>
 
@@ -49,12 +50,21 @@ class Scenario {
     void await_answers();
     void close(bool with_one_in_flight);
     void live(bool in_full);
-    void act();
     void poll();
     void reap_until(const std::function<bool()> &so);
     void await_zygote();
     void die_with_worker();
     void use_until_let_on();
+    void act();
+    // The scenarios.
+    void calls();
+    void poll_mode();
+    void zygote();
+    void retire();
+    void worker_dies();
+    void host_dies();
+    void rejoin();
+    void open_over_restart();
 
     const ScenarioOptions &options_;
     Requests requests_;
@@ -235,57 +245,85 @@ void Scenario::use_until_let_on() {
         wrong("nobody lets it on");
 }
 
+void Scenario::calls() {
+    live(true);
+    live(false);
+}
+
+void Scenario::poll_mode() {
+    if (!open())
+        return;
+    poll();
+    close(false);
+    live(false);
+}
+
+void Scenario::zygote() {
+    if (!open())
+        return;
+    berth_context first = context_;
+    await_zygote();
+    live(true);
+    context_ = first;
+    requests_.call(context_, "echo", "the first", "the first");
+    close(false);
+}
+
+void Scenario::retire() {
+    live(false);
+    sleep_ms(600);
+    live(false);
+}
+
+void Scenario::worker_dies() {
+    if (!open())
+        return;
+    listen();
+    die_with_worker();
+    live(false);
+}
+
+void Scenario::host_dies() {
+    if (!open())
+        return;
+    requests_.submit(context_, "later", later_request(kForEver, "x"), "*");
+    ready();
+}
+
+void Scenario::rejoin() {
+    if (!open())
+        return;
+    listen();
+    requests_.submit(context_, "later", later_request(300, "over it"), "over it");
+    use_until_let_on();
+    talk();
+    close(true);
+    live(false);
+}
+
+void Scenario::open_over_restart() {
+    ready();
+    live(false);
+    live(false);
+}
+
 void Scenario::act() {
-    const std::string &name = options_.name;
-    if (name == "calls" || name == "gated") {
-        live(true);
-        live(false);
-    } else if (name == "retire") {
-        live(false);
-        sleep_ms(600);
-        live(false);
-    } else if (name == "poll") {
-        if (!open())
-            return;
-        poll();
-        close(false);
-        live(false);
-    } else if (name == "zygote") {
-        if (!open())
-            return;
-        berth_context first = context_;
-        await_zygote();
-        live(true);
-        context_ = first;
-        requests_.call(context_, "echo", "the first", "the first");
-        close(false);
-    } else if (name == "worker_dies") {
-        if (!open())
-            return;
-        listen();
-        die_with_worker();
-        live(false);
-    } else if (name == "host_dies") {
-        if (!open())
-            return;
-        requests_.submit(context_, "later", later_request(kForEver, "x"), "*");
-        ready();
-    } else if (name == "rejoin") {
-        if (!open())
-            return;
-        listen();
-        requests_.submit(context_, "later", later_request(300, "over it"), "over it");
-        use_until_let_on();
-        talk();
-        close(true);
-        live(false);
-    } else if (name == "open_over_restart") {
-        ready();
-        live(false);
-        live(false);
-    } else {
-        wrong("no scenario " + name);
-    }
+    static const std::map<std::string, void (Scenario::*)()> scenarios = {
+        {"calls", &Scenario::calls},
+        {"gated", &Scenario::calls},
+        {"poll", &Scenario::poll_mode},
+        {"zygote", &Scenario::zygote},
+        {"retire", &Scenario::retire},
+        {"worker_dies", &Scenario::worker_dies},
+        {"host_dies", &Scenario::host_dies},
+        {"rejoin", &Scenario::rejoin},
+        {"open_over_restart", &Scenario::open_over_restart},
+    };
+    auto found = scenarios.find(options_.name);
+    if (found == scenarios.end())
+        wrong("no scenario " + options_.name);
+    else
+        (this->*found->second)();
 }
 
 int Scenario::run() {
