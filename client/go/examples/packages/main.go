@@ -54,16 +54,20 @@ func run(ctx context.Context, path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d packages, %d ms\n", n, time.Since(began).Milliseconds())
+	loaded := time.Since(began)
 	var answer struct {
 		Rows [][]any `cbor:"rows"`
 	}
+	began = time.Now()
 	if err := db.Call(ctx, "query", request{SQL: largest}, &answer); err != nil {
 		return err
 	}
+	asked := time.Since(began)
 	for _, row := range answer.Rows {
 		fmt.Fprintf(out, "%-24v %6v packages %8v MiB\n", row[0], row[1], row[2])
 	}
+	fmt.Fprintf(out, "%d packages loaded in %d ms, the largest sections queried in %d µs\n", n, loaded.Milliseconds(),
+		asked.Microseconds())
 	return nil
 }
 

@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 	if err := run(context.Background(), path, &out); err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(strings.Fields(out.String()), " "); !strings.HasPrefix(text, "2 packages,") || !strings.HasSuffix(text, "libs 2 packages 3 MiB") {
+	if text := strings.Join(strings.Fields(out.String()), " "); !strings.HasPrefix(text, "libs 2 packages 3 MiB 2 packages loaded in") {
 		t.Errorf("%s", out.String())
 	}
 }
