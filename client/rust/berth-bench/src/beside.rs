@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::os::unix::io::{FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -17,14 +17,19 @@ type Failure = Box<dyn std::error::Error>;
 pub const MESSAGE: usize = 64;
 const PEER: &str = "BERTH_BENCH_ECHO_PEER";
 
-/// A function that does next to nothing: what crossing from Rust to C costs by itself.
+/// A function that does next to nothing.
+pub fn ffi_call(n: i32) {
+    // SAFETY: static text for any number; read so that the call is not left out.
+    unsafe { std::ptr::read_volatile(&berth_sys::berth_ret_name(n & 15)) };
+}
+
+/// What crossing from Rust to C costs by itself.
 pub fn plain_ffi_call_ns(plan: &Plan) -> f64 {
     const CALLS: i32 = 1_000_000;
     let round = |_| {
         let began = Instant::now();
         for n in 0..CALLS {
-            // SAFETY: static text for any number; read so that the call is not left out.
-            unsafe { std::ptr::read_volatile(&berth_sys::berth_ret_name(n & 15)) };
+            ffi_call(n);
         }
         began.elapsed().as_nanos() as f64 / f64::from(CALLS)
     };
@@ -51,38 +56,50 @@ pub fn berth_bench(berth: &Path, plan: &Plan) -> Result<Value, Failure> {
         .into())
 }
 
-/// An echo in a process of its own, at the other end of a socket pair.
-pub struct SocketEcho {
-    ours: UnixStream,
+/// A process of its own that echoes messages on every connection.
+pub struct SocketServer {
+    path: PathBuf,
     peer: Child,
+}
+
+impl SocketServer {
+    pub fn start() -> Result<SocketServer, Failure> {
+        let path = std::env::temp_dir().join(format!("berth-bench-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)?;
+        let peer = Command::new(std::env::current_exe()?)
+            .env(PEER, "1")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(SocketServer { path, peer })
+    }
+
+    pub fn connect(&self) -> std::io::Result<SocketEcho> {
+        Ok(SocketEcho {
+            stream: UnixStream::connect(&self.path)?,
+            buffer: [0x42; MESSAGE],
+        })
+    }
+}
+
+impl Drop for SocketServer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+        let _ = self.peer.kill();
+        let _ = self.peer.wait();
+    }
+}
+
+pub struct SocketEcho {
+    stream: UnixStream,
     buffer: [u8; MESSAGE],
 }
 
 impl SocketEcho {
-    pub fn start() -> Result<SocketEcho, Failure> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let peer = Command::new(std::env::current_exe()?)
-            .env(PEER, "1")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(SocketEcho {
-            ours,
-            peer,
-            buffer: [0x42; MESSAGE],
-        })
-    }
-
     pub fn trip(&mut self) {
-        self.ours.write_all(&self.buffer).expect("the peer reads");
-        self.ours.read_exact(&mut self.buffer).expect("the peer answers");
-    }
-}
-
-impl Drop for SocketEcho {
-    fn drop(&mut self) {
-        let _ = self.ours.shutdown(std::net::Shutdown::Both);
-        let _ = self.peer.wait();
+        self.stream.write_all(&self.buffer).expect("the peer reads");
+        self.stream.read_exact(&mut self.buffer).expect("the peer answers");
     }
 }
 
@@ -92,8 +109,12 @@ pub fn is_echo_peer() -> bool {
 
 pub fn echo_peer() -> ExitCode {
     // SAFETY: given to this process for that, and used by nobody else.
-    let mut stream = unsafe { UnixStream::from_raw_fd(0) };
-    let mut buffer = [0; MESSAGE];
-    while stream.read_exact(&mut buffer).is_ok() && stream.write_all(&buffer).is_ok() {}
+    let listener = unsafe { UnixListener::from_raw_fd(0) };
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let (mut stream, mut buffer) = (stream, [0; MESSAGE]);
+            while stream.read_exact(&mut buffer).is_ok() && stream.write_all(&buffer).is_ok() {}
+        });
+    }
     ExitCode::SUCCESS
 }

@@ -7,14 +7,14 @@ use berth_sys as sys;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
-use crate::beside::{SocketEcho, MESSAGE};
+use crate::beside::{SocketServer, MESSAGE};
 use crate::sampling::Samples;
 use crate::Plan;
 
 type Failure = Box<dyn std::error::Error>;
 
 /// What a host in C does. On a context that Rust calls too, so that both have the same worker on the same CPU.
-fn call_as_in_c(context: sys::berth_context, method: u32, request: &[u8; MESSAGE]) {
+pub fn call_as_in_c(context: sys::berth_context, method: u32, request: &[u8; MESSAGE]) {
     let mut reply = MaybeUninit::<sys::berth_reply>::uninit();
     // SAFETY: the reply gets filled, is read, and is given back.
     let (ret, len) = unsafe {
@@ -27,7 +27,7 @@ fn call_as_in_c(context: sys::berth_context, method: u32, request: &[u8; MESSAGE
     assert!(ret == 0 && len == MESSAGE, "berth_call: {ret}");
 }
 
-fn method_as_in_c(context: sys::berth_context) -> Result<u32, Failure> {
+pub fn method_as_in_c(context: sys::berth_context) -> Result<u32, Failure> {
     let mut method = 0;
     // SAFETY: a terminated text, and a place for the id.
     match unsafe { sys::berth_method(context, b"echo\0".as_ptr().cast(), &mut method) } {
@@ -106,19 +106,23 @@ pub fn latencies(plan: &Plan) -> Result<Map<String, Value>, Failure> {
     let client = Client::connect()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut hot, mut asleep) = (Pair::open(&client)?, Pair::open(&client)?);
-    let (by_thread, tokio_hot, tokio_asleep) = (Echo::open(&client)?, Echo::open(&client)?, Echo::open(&client)?);
+    let (by_thread, by_thread_asleep) = (Echo::open(&client)?, Echo::open(&client)?);
+    let (tokio_hot, tokio_asleep) = (Echo::open(&client)?, Echo::open(&client)?);
     {
         let _entered = runtime.enter();
         tokio_hot.context.attach_tokio()?;
         tokio_asleep.context.attach_tokio()?;
     }
-    let mut socket = SocketEcho::start()?;
+    let server = SocketServer::start()?;
+    let mut socket = server.connect()?;
     let request = [0x42; MESSAGE];
     let names = [
         "call_async_hot_ns",
+        "call_async_asleep_ns",
         "call_tokio_hot_ns",
         "call_tokio_asleep_ns",
         "unix_socket_ns",
+        "unix_socket_asleep_ns",
     ];
     let mut rows: Vec<Samples> = names.iter().map(|_| Samples::new()).collect();
     for _ in 0..plan.rounds {
@@ -127,9 +131,11 @@ pub fn latencies(plan: &Plan) -> Result<Map<String, Value>, Failure> {
         });
         asleep.round(1, |samples, trip| samples.paced(plan.paced, trip));
         rows[0].back_to_back(plan.row, || by_thread.wait(&request));
-        rows[1].back_to_back(plan.row, || tokio_hot.on_tokio(&runtime, &request));
-        rows[2].paced(plan.paced, || tokio_asleep.on_tokio(&runtime, &request));
-        rows[3].back_to_back(plan.row, || socket.trip());
+        rows[1].paced(plan.paced, || by_thread_asleep.wait(&request));
+        rows[2].back_to_back(plan.row, || tokio_hot.on_tokio(&runtime, &request));
+        rows[3].paced(plan.paced, || tokio_asleep.on_tokio(&runtime, &request));
+        rows[4].back_to_back(plan.row, || socket.trip());
+        rows[5].paced(plan.paced, || socket.trip());
     }
     let mut report = Map::new();
     for (name, samples) in names.iter().zip(&mut rows) {

@@ -86,6 +86,11 @@ pub fn text(report: &Value) -> String {
             Some("c_call_hot_ns"),
         ),
         (
+            "Context::call_async, read by a thread, asleep",
+            "call_async_asleep_ns",
+            Some("c_call_asleep_ns"),
+        ),
+        (
             "Context::call_async, on tokio, hot",
             "call_tokio_hot_ns",
             Some("c_call_hot_ns"),
@@ -99,6 +104,11 @@ pub fn text(report: &Value) -> String {
             "unix socket echo, another process",
             "unix_socket_ns",
             Some("c_call_hot_ns"),
+        ),
+        (
+            "unix socket echo, asleep",
+            "unix_socket_asleep_ns",
+            Some("c_call_asleep_ns"),
         ),
     ] {
         latency(&mut out, report, name, row, c);
@@ -125,8 +135,16 @@ pub fn text(report: &Value) -> String {
         "calls a second (allocations a call), at once", "1", "8", "64"
     )
     .unwrap();
+    throughput(&mut out, report, "threads, plain FFI call", "ffi_threads");
+    throughput(&mut out, report, "threads, C: berth_call", "c_threads");
     throughput(&mut out, report, "threads, Context::call", "threads");
     throughput(&mut out, report, "tokio tasks, attach_tokio", "tokio_tasks");
     throughput(&mut out, report, "tokio tasks, read by a thread", "tasks_by_thread");
+    throughput(
+        &mut out,
+        report,
+        "threads, unix socket, a connection each",
+        "unix_socket_threads",
+    );
     out
 }

@@ -1,5 +1,5 @@
 //! Calls a second from 1, 8 and 64 at once, on one context: threads that block, and tasks of tokio's with each of the
-//! two that may read answers for them.
+//! two that may read answers for them; beside threads that do so in C, over a socket, or call nothing but a function.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use serde_json::{json, Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::allocations;
-use crate::beside::MESSAGE;
+use crate::beside::{ffi_call, SocketServer, MESSAGE};
+use crate::calls::{call_as_in_c, method_as_in_c};
 use crate::sampling::median;
 use crate::Plan;
 
@@ -23,39 +24,22 @@ const AT_ONCE: [usize; 3] = [1, 8, 64];
 #[derive(Default)]
 struct Count(AtomicU64);
 
+/// What calls until it is told to stop, and counts.
 struct Load {
-    context: Context,
-    method: Method,
     stop: AtomicBool,
     done: Vec<Count>,
 }
 
 impl Load {
-    fn open(client: &Client, at_once: usize) -> Result<Arc<Load>, Failure> {
-        let context = client.open("echo", b"")?;
-        let method = context.method("echo")?;
-        let done = (0..at_once).map(|_| Count::default()).collect();
-        Ok(Arc::new(Load {
-            context,
-            method,
+    fn new(at_once: usize) -> Load {
+        Load {
             stop: AtomicBool::new(false),
-            done,
-        }))
-    }
-
-    fn call_on_a_thread(&self, number: usize) {
-        while !self.stop.load(Ordering::Relaxed) {
-            self.context.call(self.method, &[0x42; MESSAGE]).expect("an answer");
-            self.done[number].0.fetch_add(1, Ordering::Relaxed);
+            done: (0..at_once).map(|_| Count::default()).collect(),
         }
     }
 
-    async fn call_in_a_task(self: Arc<Load>, number: usize) {
-        while !self.stop.load(Ordering::Relaxed) {
-            let reply = self.context.call_async(self.method, &[0x42; MESSAGE]).await;
-            reply.expect("an answer");
-            self.done[number].0.fetch_add(1, Ordering::Relaxed);
-        }
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
     }
 
     fn done(&self) -> u64 {
@@ -74,27 +58,88 @@ impl Load {
     }
 }
 
-fn threads(plan: &Plan, client: &Client, at_once: usize) -> Result<(f64, f64), Failure> {
-    let load = Load::open(client, at_once)?;
-    Ok(std::thread::scope(|scope| {
-        for number in 0..at_once {
-            let load = &load;
-            scope.spawn(move || load.call_on_a_thread(number));
+/// `caller` makes what one thread calls.
+fn threads<C: FnMut() + Send>(plan: &Plan, at_once: usize, caller: impl Fn() -> C) -> (f64, f64) {
+    let load = Load::new(at_once);
+    std::thread::scope(|scope| {
+        for count in &load.done {
+            let (load, mut call) = (&load, caller());
+            scope.spawn(move || {
+                let mut done = 0;
+                while load.goes_on() {
+                    call();
+                    done += 1;
+                    count.0.store(done, Ordering::Relaxed);
+                }
+            });
         }
         load.watch(plan)
+    })
+}
+
+fn open(client: &Client) -> Result<(Context, Method), Failure> {
+    let context = client.open("echo", b"")?;
+    let method = context.method("echo")?;
+    Ok((context, method))
+}
+
+fn blocking(plan: &Plan, client: &Client, at_once: usize) -> Result<(f64, f64), Failure> {
+    let (context, method) = open(client)?;
+    Ok(threads(plan, at_once, || {
+        || drop(context.call(method, &[0x42; MESSAGE]).expect("an answer"))
     }))
 }
 
+fn blocking_in_c(plan: &Plan, client: &Client, at_once: usize) -> Result<(f64, f64), Failure> {
+    let (context, _) = open(client)?;
+    let (handle, method) = (context.handle(), method_as_in_c(context.handle())?);
+    Ok(threads(plan, at_once, || {
+        move || call_as_in_c(handle, method, &[0x42; MESSAGE])
+    }))
+}
+
+fn over_socket(plan: &Plan, server: &SocketServer, at_once: usize) -> (f64, f64) {
+    threads(plan, at_once, || {
+        let mut echo = server.connect().expect("the peer accepts");
+        move || echo.trip()
+    })
+}
+
+fn ffi(plan: &Plan, at_once: usize) -> (f64, f64) {
+    threads(plan, at_once, || || ffi_call(7))
+}
+
+struct Tasks {
+    load: Load,
+    context: Context,
+    method: Method,
+}
+
+impl Tasks {
+    async fn call(self: Arc<Tasks>, number: usize) {
+        while self.load.goes_on() {
+            let reply = self.context.call_async(self.method, &[0x42; MESSAGE]).await;
+            reply.expect("an answer");
+            self.load.done[number].0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 fn tasks(plan: &Plan, client: &Client, runtime: &Runtime, at_once: usize, attach: bool) -> Result<(f64, f64), Failure> {
-    let load = Load::open(client, at_once)?;
+    let (context, method) = open(client)?;
     if attach {
         let _entered = runtime.enter();
-        load.context.attach_tokio()?;
+        context.attach_tokio()?;
     }
+    let tasks = Arc::new(Tasks {
+        load: Load::new(at_once),
+        context,
+        method,
+    });
     let running: Vec<_> = (0..at_once)
-        .map(|number| runtime.spawn(Arc::clone(&load).call_in_a_task(number)))
+        .map(|number| runtime.spawn(Arc::clone(&tasks).call(number)))
         .collect();
-    let watched = load.watch(plan);
+    let watched = tasks.load.watch(plan);
     for task in running {
         runtime.block_on(task)?;
     }
@@ -112,17 +157,29 @@ pub fn throughputs(plan: &Plan) -> Result<Map<String, Value>, Failure> {
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let server = SocketServer::start()?;
+    let names = [
+        "ffi_threads",
+        "c_threads",
+        "threads",
+        "tokio_tasks",
+        "tasks_by_thread",
+        "unix_socket_threads",
+    ];
     let mut rows = Map::new();
     for at_once in AT_ONCE {
-        let (mut blocking, mut on_tokio, mut by_thread) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds: Vec<Vec<(f64, f64)>> = names.iter().map(|_| Vec::new()).collect();
         for _ in 0..plan.rounds {
-            blocking.push(threads(plan, &client, at_once)?);
-            on_tokio.push(tasks(plan, &client, &runtime, at_once, true)?);
-            by_thread.push(tasks(plan, &client, &runtime, at_once, false)?);
+            rounds[0].push(ffi(plan, at_once));
+            rounds[1].push(blocking_in_c(plan, &client, at_once)?);
+            rounds[2].push(blocking(plan, &client, at_once)?);
+            rounds[3].push(tasks(plan, &client, &runtime, at_once, true)?);
+            rounds[4].push(tasks(plan, &client, &runtime, at_once, false)?);
+            rounds[5].push(over_socket(plan, &server, at_once));
         }
-        rows.insert(format!("threads_{at_once}"), report(blocking));
-        rows.insert(format!("tokio_tasks_{at_once}"), report(on_tokio));
-        rows.insert(format!("tasks_by_thread_{at_once}"), report(by_thread));
+        for (name, rounds) in names.iter().zip(rounds) {
+            rows.insert(format!("{name}_{at_once}"), report(rounds));
+        }
     }
     Ok(rows)
 }
