@@ -108,6 +108,7 @@ struct context {
     struct berth_ring_consumer reply_ring;
     struct berth_spin spin;
     uint32_t poll_mode; /* berth_poll_fd was called */
+    uint32_t poll_looks; /* the last berth_reap was a look: who polls looks again before it waits */
     uint32_t poll_armed; /* baton holder: the ring's waiting word was left at ASLEEP_FD */
     uint32_t poll_dirty; /* a wakeup was or will be written to poll_fd */
     uint32_t reap_asleep; /* berth_reap sleeps on poll_fd */

@@ -25,7 +25,8 @@ int baton_take(struct context *context) {
 }
 
 static int wants_poll(const struct context *context) {
-    return __atomic_load_n(&context->poll_mode, __ATOMIC_SEQ_CST) ||
+    return (__atomic_load_n(&context->poll_mode, __ATOMIC_SEQ_CST) &&
+            !__atomic_load_n(&context->poll_looks, __ATOMIC_SEQ_CST)) ||
            __atomic_load_n(&context->reap_asleep, __ATOMIC_SEQ_CST);
 }
 

@@ -101,12 +101,16 @@ static void take_events(struct context *context, struct reap_sink *sink, int arm
     pthread_mutex_unlock(&context->event_lock);
 }
 
-static void gather(struct context *context, struct reap_sink *sink, int arm) {
+static void take_answers(struct context *context, struct reap_sink *sink) {
     take_queued(context, sink);
     if (sink->count < sink->capacity && baton_take(context)) {
         context_drain(context, NULL, sink, 1 << 20);
         baton_give(context);
     }
+}
+
+static void gather(struct context *context, struct reap_sink *sink, int arm) {
+    take_answers(context, sink);
     if (sink->count < sink->capacity || arm)
         take_events(context, sink, arm);
 }
@@ -176,11 +180,27 @@ static void free_reaped(struct context *context) {
     }
 }
 
+static void point_into_arena(struct context *context, struct reap_sink *sink) {
+    for (size_t i = sink->direct_from; i < sink->count; i++)
+        sink->out[i].data = context->arena + (uintptr_t)sink->out[i].data;
+}
+
+/* Events keep their ring armed, and a context's end is told by a berth_reap that is none of these. */
+static int look(struct context *context, struct berth_completion *out, size_t capacity) {
+    struct reap_sink sink = {out, capacity, 0, 0, 0};
+    free_reaped(context);
+    __atomic_store_n(&context->poll_looks, 1, __ATOMIC_SEQ_CST);
+    take_answers(context, &sink);
+    point_into_arena(context, &sink);
+    return (int)sink.count;
+}
+
 static int reap(struct context *context, struct berth_completion *out, size_t capacity, int timeout_ms) {
     struct reap_sink sink = {out, capacity, 0, 0, 0};
     uint64_t deadline_ns = timeout_ms > 0 ? berth_now_ns() + (uint64_t)timeout_ms * 1000000u : 0;
     int poll_mode = __atomic_load_n(&context->poll_mode, __ATOMIC_RELAXED) != 0;
     free_reaped(context);
+    __atomic_store_n(&context->poll_looks, 0, __ATOMIC_SEQ_CST);
     for (;;) {
         if (__atomic_load_n(&context->poll_dirty, __ATOMIC_RELAXED))
             clear_poll(context);
@@ -199,8 +219,7 @@ static int reap(struct context *context, struct berth_completion *out, size_t ca
     }
     if (poll_mode && sink.count == capacity)
         reap_signal(context); /* there may be more */
-    for (size_t i = sink.direct_from; i < sink.count; i++)
-        out[i].data = context->arena + (uintptr_t)out[i].data;
+    point_into_arena(context, &sink);
     if (!sink.count && over(context)) {
         if (context_state(context) != CONTEXT_CLOSED)
             return -(int)context->fail_ret;
@@ -220,7 +239,8 @@ int berth_reap(berth_context handle, struct berth_completion *out, size_t capaci
         uint32_t idle = 0;
         result = -BERTH_RET_BUSY;
         if (__atomic_compare_exchange_n(&context->reaping, &idle, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-            result = reap(context, out, capacity > INT32_MAX ? INT32_MAX : capacity, timeout_ms);
+            size_t most = capacity > INT32_MAX ? INT32_MAX : capacity;
+            result = timeout_ms == BERTH_LOOK ? look(context, out, most) : reap(context, out, most, timeout_ms);
             __atomic_store_n(&context->reaping, 0, __ATOMIC_RELEASE);
         }
     }

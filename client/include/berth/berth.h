@@ -304,6 +304,12 @@ int berth_unlisten(berth_context context, uint64_t listener);
  * (-WORKER_DIED, -RECYCLED …). */
 int berth_reap(berth_context context, struct berth_completion *out, size_t capacity, int timeout_ms);
 
+#define BERTH_LOOK (-2)          /* as berth_reap's timeout_ms: takes the answers that are there, does not wait, and is 0
+                                    for a context that is over. Answers that come afterwards need not make the
+                                    descriptor of berth_poll_fd readable, which spares the worker a system call for each:
+                                    for a program that looks again at once. It ends with a berth_reap of timeout_ms 0
+                                    before it waits on the descriptor. */
+
 /* A descriptor for a poller of your own: readable when berth_reap has something, sometimes for nothing, and once right
  * after this call. Only poll it (berth_reap empties it), and take it out of the poller before the context is closed,
  * which closes it. From this call on an answer that nobody waits for costs the worker a system call.

@@ -3,6 +3,7 @@
 pub const BERTH_PRIVATE: u32 = 1;
 pub const BERTH_NO_PRIVATE: u32 = 2;
 pub const BERTH_RESTART: u32 = 1;
+pub const BERTH_LOOK: i32 = -2;
 pub type __uint8_t = ::std::os::raw::c_uchar;
 pub type __int32_t = ::std::os::raw::c_int;
 pub type __uint32_t = ::std::os::raw::c_uint;
