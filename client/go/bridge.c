@@ -156,9 +156,9 @@ struct bg_item *bg_batch_new(void) { return calloc(BG_BATCH, sizeof(struct bg_it
 
 void bg_batch_free(struct bg_item *batch) { free(batch); }
 
-int bg_reap(uint64_t context, struct bg_item *batch) {
+int bg_reap(uint64_t context, struct bg_item *batch, int look) {
     struct berth_completion completions[BG_BATCH];
-    int count = berth_reap((berth_context){context}, completions, BG_BATCH, 0);
+    int count = berth_reap((berth_context){context}, completions, BG_BATCH, look ? BERTH_LOOK : 0);
     for (int i = 0; i < count; i++) {
         const struct berth_completion *from = &completions[i];
         batch[i] = (struct bg_item){from->id,  (uint64_t)(uintptr_t)from->user_data, from->kind,

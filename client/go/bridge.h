@@ -59,6 +59,6 @@ int bg_poll_fd(uint64_t context);
 /* Room for BG_BATCH items; free() it. NULL: no memory. */
 struct bg_item *bg_batch_new(void);
 void bg_batch_free(struct bg_item *batch);
-/* Takes what is there and does not wait. As berth_reap. */
-int bg_reap(uint64_t context, struct bg_item *batch);
+/* Takes what is there and does not wait, by berth_reap; with `look` by its BERTH_LOOK. */
+int bg_reap(uint64_t context, struct bg_item *batch, int look);
 #endif

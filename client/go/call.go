@@ -63,13 +63,16 @@ func (c *Context) CallAppend(ctx context.Context, dst []byte, method string, req
 		return dst, fromContext("call", c.module+"."+method, ctx.Err())
 	}
 	f := c.flights.take()
-	wait := m.hot.wait(f.alone)
+	quick, wait := m.hot.quick(), uint32(0)
+	if quick && f.alone {
+		wait = hotWaitUS
+	}
 	code := c.send(f, m, wait, dst, req)
 	if wait != 0 {
 		m.hot.learn(code != retStaleWarn)
 	}
 	if code == retStaleWarn {
-		code = c.await(ctx, f)
+		code = c.await(ctx, f, m, quick && wait == 0)
 	}
 	return c.finish(ctx, f, method, code, dst)
 }
@@ -99,18 +102,18 @@ func (c *Context) send(f *flight, m *method, wait uint32, dst, req []byte) Code 
 	return code
 }
 
-// await waits for the reaper. When ctx ends the request is cancelled, and the answer to that is waited for: it comes at
-// once, or the module's own was faster.
-func (c *Context) await(ctx context.Context, f *flight) Code {
-	if ctx.Done() == nil {
-		<-f.done
-		return f.code
+// await has the answer of a request that was sent. quick: it should come fast, which is to be learned from.
+func (c *Context) await(ctx context.Context, f *flight, m *method, quick bool) Code {
+	looks := someLooks
+	if quick {
+		looks = mostLooks
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		C.bg_cancel(c.bits, f.sent.answer.id)
-		<-f.done
+	there := c.reaper.lookFor(ctx, c, f, looks)
+	if quick {
+		m.hot.learn(there)
+	}
+	if !there {
+		c.reaper.waitFor(ctx, c, f)
 	}
 	return f.code
 }
@@ -177,7 +180,7 @@ func (c *Context) Go(ctx context.Context, method string, req, resp any) *Future 
 	go func() {
 		defer close(future.done)
 		if code == retStaleWarn {
-			code = c.await(ctx, f)
+			code = c.await(ctx, f, m, m.hot.quick())
 		}
 		future.reply, future.err = c.finish(ctx, f, method, code, nil)
 		if future.err == nil {

@@ -53,9 +53,12 @@ func (f *flights) all() []*flight {
 	return f.table
 }
 
-// any tells whether requests are in flight.
-func (f *flights) any() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.free) < len(f.table)
+// answered tells whether the answer is there, once.
+func (f *flight) answered() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
 }

@@ -4,27 +4,43 @@ package berth
 import "C"
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
-// reaper is the goroutine that takes a context's completions out of berth. It waits in Go's poller, on a descriptor of
-// its own for the one that berth_poll_fd gives, and so holds no thread.
+// reaper takes a context's completions out of berth. Its goroutine waits in Go's poller, on a descriptor of its own for the
+// one that berth_poll_fd gives, and so holds no thread. Goroutines that wait for answers which come fast look for them
+// themselves, and take along those of others; while they look, the descriptor is left alone.
+//
+// Who stops looking and who begins to wait each say so (lookers, waiters) before they look at the other's word, so one of
+// them sees that the descriptor has to be armed.
 type reaper struct {
-	file  *os.File
-	raw   syscall.RawConn
+	file *os.File
+	raw  syscall.RawConn
+	done chan struct{}
+
+	mu    sync.Mutex // of what is below, and of taking
 	batch *C.struct_bg_item
-	done  chan struct{}
+	ended int // the negative code of the context's end, when another goroutine than the reaper's came upon it
+
+	quiet   atomic.Bool  // the last to take was a look: the descriptor tells of nothing
+	lookers atomic.Int32 // goroutines that look
+	waiters atomic.Int32 // goroutines that wait to be told
 }
 
-// emptyLooks is how often the reaper looks in vain, letting other goroutines run in between, before it goes to the
-// poller, while requests are in flight.
-const emptyLooks = 8
+// How often a goroutine looks in vain before it waits to be told: for an answer that should come fast, and for any.
+const (
+	mostLooks = 32
+	someLooks = 8
+)
 
 func (r *reaper) start(c *Context) error {
 	fd := C.bg_poll_fd(c.bits)
@@ -50,41 +66,118 @@ func (r *reaper) stop() {
 	<-r.done
 	timer.Stop()
 	r.file.Close()
+	r.mu.Lock()
 	C.bg_batch_free(r.batch)
+	r.batch = nil
+	r.mu.Unlock()
 }
 
 func (r *reaper) run(c *Context) {
 	defer close(r.done)
-	for {
-		n := r.next(c)
-		if n < 0 {
-			c.events.end(c.endedBy(Code(-n)))
-			return
+	n := 0
+	for n >= 0 {
+		err := r.raw.Read(func(uintptr) bool {
+			r.mu.Lock()
+			n = r.take(c)
+			r.mu.Unlock()
+			return n != 0
+		})
+		if err != nil {
+			n = r.endedElsewhere()
 		}
+	}
+	c.events.end(c.endedBy(Code(-n)))
+}
+
+func (r *reaper) endedElsewhere() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended != 0 {
+		return r.ended
+	}
+	return -int(ErrClosed)
+}
+
+// take takes and delivers what is there, and arms the descriptor: how many, or a negative code when the context is over.
+func (r *reaper) take(c *Context) int {
+	if r.batch == nil {
+		return 0
+	}
+	r.quiet.Store(false)
+	n := int(C.bg_reap(c.bits, r.batch, 0))
+	if n > 0 {
 		r.deliver(c, unsafe.Slice(r.batch, n))
+	}
+	return n
+}
+
+// arm has answers wake the reaper's goroutine again.
+func (r *reaper) arm(c *Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.quiet.Load() {
+		return
+	}
+	if n := r.take(c); n < 0 {
+		r.ended = n
+		r.file.SetReadDeadline(time.Unix(1, 0)) // the goroutine is to know
 	}
 }
 
-// next takes the next batch: how many, or a negative code when the context is over.
-func (r *reaper) next(c *Context) int {
-	for looks := 0; looks < emptyLooks; looks++ {
-		if n := int(C.bg_reap(c.bits, r.batch)); n != 0 {
-			return n
-		}
-		if !c.flights.any() {
-			break
-		}
-		runtime.Gosched()
+// look takes and delivers what is there, unless another goroutine is at it.
+func (r *reaper) look(c *Context) {
+	if !r.mu.TryLock() {
+		return
 	}
-	n := 0
-	err := r.raw.Read(func(uintptr) bool {
-		n = int(C.bg_reap(c.bits, r.batch))
-		return n != 0
-	})
-	if err != nil {
-		return -int(ErrClosed)
+	if r.batch != nil {
+		r.quiet.Store(true)
+		if n := int(C.bg_reap(c.bits, r.batch, 1)); n > 0 {
+			r.deliver(c, unsafe.Slice(r.batch, n))
+		}
 	}
-	return n
+	r.mu.Unlock()
+}
+
+// lookFor looks for a flight's answer while ctx lasts, and lets others run in between. False: it has not come.
+func (r *reaper) lookFor(ctx context.Context, c *Context, f *flight, most int) bool {
+	r.lookers.Add(1)
+	there := false
+	for looks := 0; looks < most && !there; looks++ {
+		r.look(c)
+		if there = f.answered(); !there {
+			runtime.Gosched()
+			there = f.answered()
+		}
+		select {
+		case <-ctx.Done():
+			looks = most
+		default:
+		}
+	}
+	if r.lookers.Add(-1) == 0 && r.waiters.Load() > 0 && r.quiet.Load() {
+		r.arm(c)
+	}
+	return there
+}
+
+// waitFor waits for a flight's answer. When ctx ends the request is cancelled, and the answer to that is waited for: it
+// comes at once, or the module's own was faster.
+func (r *reaper) waitFor(ctx context.Context, c *Context, f *flight) {
+	r.waiters.Add(1)
+	defer r.waiters.Add(-1)
+	if r.lookers.Load() == 0 && r.quiet.Load() {
+		r.arm(c)
+	}
+	if ctx.Done() == nil {
+		<-f.done
+		return
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		C.bg_cancel(c.bits, f.sent.answer.id)
+		<-f.done
+	}
 }
 
 func (r *reaper) deliver(c *Context, items []C.struct_bg_item) {

@@ -40,8 +40,8 @@ func berthSubjects() ([]subject, func(), error) {
 	}
 	return []subject{
 		{name: "berth CallRaw", newCaller: raw, concurrent: true, pausing: true},
-		{name: "berth CallAppend", newCaller: appended, concurrent: true},
-		{name: "berth Call (CBOR both ways)", newCaller: encoded, concurrent: true},
+		{name: "berth CallAppend", newCaller: appended, concurrent: true, pausing: true},
+		{name: "berth Call (CBOR both ways)", newCaller: encoded, concurrent: true, pausing: true},
 	}, stop, nil
 }
 
