@@ -210,6 +210,34 @@ func TestNoWakeupIsMissed(t *testing.T) {
 	}
 }
 
+// Slow calls wait to be told while quick ones look, which leaves the descriptor alone; the last to look has it armed.
+func TestSlowAnswersAreToldWhenNobodyLooksAnyMore(t *testing.T) {
+	c := echo(t, berth.WithSlowWarning(0))
+	for round := 0; round < 100; round++ {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		var group sync.WaitGroup
+		call := func(times int, method string, request any) {
+			defer group.Done()
+			for i := 0; i < times; i++ {
+				if err := c.Call(ctx, method, request, nil); err != nil {
+					t.Errorf("round %d, %s: %v", round, method, err)
+					return
+				}
+			}
+		}
+		for i := 0; i < 4; i++ {
+			group.Add(2)
+			go call(1, "later", map[string]any{"ms": i + round%3, "data": []byte("x")})
+			go call(round%10*i, "echo", nil)
+		}
+		group.Wait()
+		cancel()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 func TestTheLeakCheckFindsWhatIsLeft(t *testing.T) {
 	before := holdingsNow()
 	stop := make(chan struct{})
