@@ -4,9 +4,9 @@ import "sync/atomic"
 
 // Waiting for an answer in C costs no goroutine switch and no wakeup, but holds the goroutine's thread. So a call waits
 // there only briefly (hotWaitUS), only when the method's answers have come that fast lately, and only when no other
-// request is in flight on the context. Any number of goroutines so hold one thread for each context at most, and each for
-// some microseconds. Several at a time look for their answers in turns, and so take them in batches (reaper). The numbers
-// behind this are in daemon/adr/0012.
+// request is in flight on the context. Any number of goroutines so hold one thread for each context at most, and each
+// for some microseconds. Several at a time look for their answers in turns, and so take them in batches (reaper). The
+// numbers behind this are in daemon/adr/0012.
 const (
 	hotWaitUS   = 50
 	longestSkip = 1024 // calls between two tries of a method that is slow

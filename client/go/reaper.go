@@ -16,12 +16,12 @@ import (
 	"unsafe"
 )
 
-// reaper takes a context's completions out of berth. Its goroutine waits in Go's poller, on a descriptor of its own for the
-// one that berth_poll_fd gives, and so holds no thread. Goroutines that wait for answers which come fast look for them
-// themselves, and take along those of others; while they look, the descriptor is left alone.
+// reaper takes a context's completions out of berth. Its goroutine waits in Go's poller, on a descriptor of its own for
+// the one that berth_poll_fd gives, and so holds no thread. Goroutines that wait for answers which come fast look for
+// them themselves, and take along those of others; while they look, the descriptor is left alone.
 //
-// Who stops looking and who begins to wait each say so (lookers, waiters) before they look at the other's word, so one of
-// them sees that the descriptor has to be armed.
+// Who stops looking and who begins to wait each say so (lookers, waiters) before they look at the other's word, so one
+// of them sees that the descriptor has to be armed.
 type reaper struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -98,7 +98,8 @@ func (r *reaper) endedElsewhere() int {
 	return -int(ErrClosed)
 }
 
-// take takes and delivers what is there, and arms the descriptor: how many, or a negative code when the context is over.
+// take takes and delivers what is there, and arms the descriptor: how many, or a negative code when the context is
+// over.
 func (r *reaper) take(c *Context) int {
 	if r.batch == nil {
 		return 0

@@ -59,7 +59,9 @@ template <class T> T must(berth::Result<T> result) {
     return std::move(*result);
 }
 
-double ns_since(Clock::time_point began) { return std::chrono::duration<double, std::nano>(Clock::now() - began).count(); }
+double ns_since(Clock::time_point began) {
+    return std::chrono::duration<double, std::nano>(Clock::now() - began).count();
+}
 
 void back_to_back(Row &row, const Call &call, Nanoseconds duration) {
     for (int i = 0; i < 256; i++)
