@@ -27,8 +27,13 @@ extern "C" {
 /* One request, to be answered exactly once. A second answer is dropped and logged. */
 typedef uint64_t berth_request;
 
+/* Takes the answer to a call of the module's own: `ret` and bytes as `reply` has them, or 9 (BERTH_RET_TOO_LARGE, over
+ * 16 MiB), or 11 (BERTH_RET_RECYCLED: cut off by a close); the bytes of all but 0 are UTF-8 text, and end with the
+ * function. Runs on the thread that answers, which may be any: it must not wait for long. */
+typedef void (*berth_answer)(void *user_data, int ret, const void *data, size_t len);
+
 /* What the worker does for the module. Every function may be called from any thread, from `create` until `destroy`
- * returns; later calls are dropped. */
+ * returns; later calls are dropped, or refused (`call`). */
 struct berth_worker {
     uint32_t abi;
     uint32_t size;
@@ -50,6 +55,19 @@ struct berth_worker {
      * slow; -1 when the request was answered already, or is unknown, or the text is too long. A worker whose `size`
      * does not reach this far has no such function. */
     int (*progress)(berth_request request, const void *text, size_t len);
+
+    /* Runs one of the module's own methods on the library thread, in turn with what hosts ask for, and gives its answer
+     * to `done` (NULL: nobody wants it), exactly once. data is copied before the call returns. To `handle`, `reply` and
+     * `cancel` it is a request like any other; `progress` of it is left out. A close waits for it, has it cancelled,
+     * and at last cuts it off, as it does with a host's.
+     *
+     * 0: accepted. 1: refused, and `done` has been called with 1 (BERTH_RET_ERR) and the reason: on the library thread
+     * (in create, destroy, handle, or a `done` that runs there), where to wait for the answer would be to wait for
+     * oneself; no such method; no context, or one that is being closed; over 16 MiB; 1,024 in flight; no memory.
+     *
+     * A worker whose `size` does not reach this far has no such function: a module that calls it looks first
+     * (worker->size >= offsetof(struct berth_worker, call) + sizeof worker->call). */
+    int (*call)(const char *method, const void *data, size_t len, berth_answer done, void *user_data);
 };
 
 #define BERTH_METHOD_STATIC 1u /* context-free: runs without `create`, with a NULL instance */
@@ -82,7 +100,7 @@ struct berth_module {
      * thread. While handle runs no other request of the context is begun. */
     void (*handle)(void *instance, uint32_t method, berth_request request, const uint8_t *data, size_t len);
 
-    /* The host no longer wants the answer: make it come soon (it must still come). Runs on the control thread, beside
+    /* Nobody wants the answer any more: make it come soon (it must still come). Runs on the control thread, beside
      * `handle` and never beside create or destroy. NULL: requests cannot be cut short. */
     void (*cancel)(void *instance, berth_request request);
 };

@@ -10,6 +10,7 @@
 #define BERTH_TEXT_CANCELLED "the request was cancelled"
 #define BERTH_TEXT_EVENTS_STUCK "event queue stuck - library cannot accept new requests"
 #define BERTH_TEXT_TIMEOUT "no answer before the deadline"
+#define BERTH_TEXT_REENTRANT "reentrant ffi call: a handler invoked sendRequestToFFIThread on its own context"
 
 #define BERTH_DRAIN_TIMEOUT_MS 1500u
 #define BERTH_TEARDOWN_TIMEOUT_MS 10000u

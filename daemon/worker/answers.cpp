@@ -21,7 +21,6 @@ constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
 constexpr std::string_view kTooLargeText = "the answer is larger than 16 MiB";
 constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
 constexpr size_t kMaxEventName = 255;
-constexpr size_t kMaxProgress = 255;
 constexpr uint32_t kMinorWithProgress = 1;
 
 void trim_ring(berth_ring_producer &ring) {

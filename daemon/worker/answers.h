@@ -21,6 +21,7 @@ class Answers {
         void operator()(void *memory) const { std::free(memory); }
     };
     using Slots = std::unique_ptr<std::atomic<uint64_t>[], Free>;
+    static constexpr size_t kMaxProgress = 255; // bytes of text
 
     void attach(const Lease &lease);
     // Waits for writers that are in the middle; later calls are dropped.

@@ -1,5 +1,6 @@
 #include "worker/library_thread.h"
 
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -15,6 +16,7 @@ constexpr uint32_t kOk = 0, kErr = 1, kRecycled = 11, kCancelled = 17;
 constexpr uint64_t kTrimAfterNs = 1'000'000'000;
 constexpr size_t kKeepCopy = size_t{1} << 20; // a larger private copy is given back when the context idles
 
+constexpr char kNeedsContext[] = " needs a context, and none was created";
 constexpr std::string_view kCutOff = BERTH_TEXT_CUT_OFF;
 constexpr std::string_view kStuck = BERTH_TEXT_EVENTS_STUCK;
 constexpr std::string_view kGivenUp = BERTH_TEXT_CANCELLED;
@@ -29,6 +31,7 @@ void write_eventfd(int eventfd) {
 
 void LibraryThread::serve_lease() {
     serve();
+    own_calls_.close();
     std::lock_guard lock(phase_lock_);
     phase_ = LeasePhase::Over;
 }
@@ -43,10 +46,13 @@ void LibraryThread::start(const Lease &lease) {
     turns_ = 0;
     announce_ = lease.gated;
     __atomic_store_n(&gate_, !lease.gated, __ATOMIC_SEQ_CST);
+    own_calls_.open(module_, lease);
     phase_ = LeasePhase::Serving;
 }
 
 void LibraryThread::advance_to(LeasePhase phase) {
+    if (phase == LeasePhase::Cutting)
+        own_calls_.begin_cutting();
     std::lock_guard lock(phase_lock_);
     // Teardown and Over are the library thread's to say.
     if (phase_.load() < phase)
@@ -74,7 +80,12 @@ void LibraryThread::poke() {
 }
 
 void LibraryThread::cancel(uint64_t id) {
-    if (!answers_.mark_cancelled(id) || !module_.abi().cancel)
+    if (answers_.mark_cancelled(id))
+        ask_to_stop(id);
+}
+
+void LibraryThread::ask_to_stop(uint64_t id) {
+    if (!module_.abi().cancel)
         return;
     // Busy: create or destroy runs, beside which no hook may.
     std::unique_lock lock(module_lock_, std::try_to_lock);
@@ -84,6 +95,9 @@ void LibraryThread::cancel(uint64_t id) {
 
 void LibraryThread::cancel_outstanding() {
     answers_.for_each_outstanding([this](uint64_t id) { cancel(id); });
+    uint64_t ids[OwnCalls::kMost];
+    for (uint32_t i = 0, count = own_calls_.mark_cancelled(ids); i < count; i++)
+        ask_to_stop(ids[i]);
 }
 
 void LibraryThread::broke(const char *why) {
@@ -98,22 +112,28 @@ bool LibraryThread::asked_to_close() const {
            __atomic_load_n(&lease_->segment.header()->closing, __ATOMIC_ACQUIRE);
 }
 
-// Until nothing is left to do: no frame, and nothing outstanding once the lease drains.
+// Until nothing is left to do: no frame, no call of the module's own, and nothing outstanding once the lease drains.
+// One of each in turn, so that neither keeps the other waiting.
 void LibraryThread::serve() {
     while (end_.host_broke.empty()) {
         bool served = serve_one();
+        if (own_calls_.any())
+            served |= serve_own_call();
         if (answers_.host_lies())
             broke("the index of a reply or event ring cannot be");
         if (served)
             continue;
-        if (!asked_to_close())
+        if (!asked_to_close()) {
             wait_for_frame();
-        else if (serve_one()) // what was sent before the word came
             continue;
-        else if (answers_.outstanding() == 0 || phase_.load(std::memory_order_acquire) >= LeasePhase::Cut)
+        }
+        own_calls_.close();
+        if (serve_one() || serve_own_call()) // what was sent before the word came
+            continue;
+        bool all_answered = answers_.outstanding() == 0 && own_calls_.outstanding() == 0;
+        if (all_answered || phase_.load(std::memory_order_acquire) >= LeasePhase::Cut)
             break;
-        else
-            wait_for_answers();
+        wait_for_answers();
     }
     // A host that broke the rules costs the worker its life; nothing of the library is worth a wait.
     if (end_.host_broke.empty())
@@ -138,6 +158,10 @@ bool LibraryThread::serve_one() {
         broke("a frame of the wrong kind in the request ring");
     first_ = false;
     return end_.host_broke.empty();
+}
+
+bool LibraryThread::lacks_context(uint32_t method) const {
+    return !created_ && !(module_.abi().methods[method].flags & BERTH_METHOD_STATIC);
 }
 
 // The host can change ring bytes at any time, so what the module reads is ours, unless it says that it does not mind.
@@ -190,8 +214,8 @@ void LibraryThread::request(const berth_frame_header &header, const uint8_t *pay
     } else if (method < 0) {
         std::string text = BERTH_TEXT_NOT_IMPLEMENTED + std::to_string(header.code);
         answers_.reply(header.id, kErr, text.data(), text.size());
-    } else if (!created_ && !(module_.abi().methods[method].flags & BERTH_METHOD_STATIC)) {
-        std::string text = std::string(module_.abi().methods[method].name) + " needs a context, and none was created";
+    } else if (lacks_context(static_cast<uint32_t>(method))) {
+        std::string text = std::string(module_.abi().methods[method].name) + kNeedsContext;
         answers_.reply(header.id, kErr, text.data(), text.size());
     } else {
         handle(header, static_cast<uint32_t>(method), payload);
@@ -206,22 +230,45 @@ void LibraryThread::turn() {
 }
 
 void LibraryThread::handle(const berth_frame_header &header, uint32_t method, const uint8_t *payload) {
-    bool context_free = module_.abi().methods[method].flags & BERTH_METHOD_STATIC;
     const uint8_t *data = private_copy(payload, header.size);
     bool copied = data != payload;
     // A copied frame's room goes back before the call, so that a slow handler does not fill the ring.
     if (copied)
         berth_ring_advance(&ring_);
-    turn();
     BERTH_KILL_POINT("worker.request_taken");
-    {
-        Doing doing(BERTH_DOING_REQUEST, method, header.id, header.size);
-        module_.abi().handle(context_free ? nullptr : instance_, method, header.id, data, header.size);
-    }
+    run(method, header.id, data, header.size);
     BERTH_KILL_POINT("worker.handler_returned");
-    turn();
     if (!copied)
         berth_ring_advance(&ring_);
+}
+
+inline void LibraryThread::run(uint32_t method, uint64_t id, const uint8_t *data, size_t len) {
+    bool context_free = module_.abi().methods[method].flags & BERTH_METHOD_STATIC;
+    turn();
+    {
+        Doing doing(BERTH_DOING_REQUEST, method, id, len);
+        module_.abi().handle(context_free ? nullptr : instance_, method, id, data, len);
+    }
+    turn();
+}
+
+// Refused as a host's request would be. False: there is none.
+bool LibraryThread::serve_own_call() {
+    auto call = own_calls_.take();
+    if (!call)
+        return false;
+    if (phase_.load(std::memory_order_acquire) >= LeasePhase::Cutting) {
+        own_calls_.reply(call->id, kRecycled, kCutOff.data(), kCutOff.size());
+    } else if (answers_.events_stuck()) {
+        own_calls_.reply(call->id, kErr, kStuck.data(), kStuck.size());
+    } else if (lacks_context(call->method)) {
+        char text[320];
+        int len = std::snprintf(text, sizeof text, "%s%s", module_.abi().methods[call->method].name, kNeedsContext);
+        own_calls_.reply(call->id, kErr, text, static_cast<size_t>(len));
+    } else {
+        run(call->method, call->id, call->bytes(), call->len);
+    }
+    return true;
 }
 
 // Answers from other threads are counted, not announced: look again soon. Bounded by the close itself.
@@ -232,7 +279,8 @@ void LibraryThread::wait_for_answers() {
 void LibraryThread::wait_for_frame() {
     uint32_t poke = __atomic_load_n(&poke_, __ATOMIC_SEQ_CST);
     uint64_t started;
-    if (berth_ring_spin(&ring_, &spin_, &lease_->segment.header()->closing, 0, 0, &started)) {
+    const uint32_t *closing = &lease_->segment.header()->closing;
+    if (berth_ring_spin_beside(&ring_, &spin_, closing, 0, own_calls_.queued(), 0, &started)) {
         step_aside_.after_wait(spin_);
         return;
     }
@@ -246,7 +294,7 @@ void LibraryThread::sleep_on_ring(uint32_t poke) {
         return;
     bool trim = answers_.wants_trim() || copy_.size() > kKeepCopy;
     int rc = 0;
-    if (__atomic_load_n(&poke_, __ATOMIC_SEQ_CST) == poke && !asked_to_close())
+    if (__atomic_load_n(&poke_, __ATOMIC_SEQ_CST) == poke && own_calls_.none_before_sleep() && !asked_to_close())
         rc = berth_ring_sleep(&ring_, trim ? berth_now_ns() + kTrimAfterNs : 0);
     berth_ring_finish_wait(&ring_);
     if (rc == -ETIMEDOUT && trim) {
@@ -265,9 +313,10 @@ void LibraryThread::wait_for_gate() {
 void LibraryThread::tear_down() {
     bool was_created;
     BERTH_KILL_POINT("worker.drained");
+    own_calls_.cut_off(); // before the host's requests, as what answers one may answer the other
     answers_.cut_off();
     end_.cut_off = answers_.recycled();
-    end_.outcome = end_.cut_off ? BERTH_CANCELLED : BERTH_DRAINED;
+    end_.outcome = end_.cut_off || own_calls_.recycled() ? BERTH_CANCELLED : BERTH_DRAINED;
     advance_to(LeasePhase::Teardown);
     if (announce_)
         write_eventfd(teardown_eventfd_);

@@ -10,6 +10,7 @@
 #include "worker/answers.h"
 #include "worker/lease.h"
 #include "worker/module_loader.h"
+#include "worker/own_calls.h"
 #include "worker/step_aside.h"
 
 namespace berth {
@@ -34,8 +35,8 @@ struct LeaseEnd {
 
 class LibraryThread {
   public:
-    LibraryThread(Module &module, Answers &answers, int teardown_eventfd)
-        : module_(module), answers_(answers), teardown_eventfd_(teardown_eventfd) {
+    LibraryThread(Module &module, Answers &answers, OwnCalls &own_calls, int teardown_eventfd)
+        : module_(module), answers_(answers), own_calls_(own_calls), teardown_eventfd_(teardown_eventfd) {
         berth_spin_init(&spin_);
     }
 
@@ -55,12 +56,16 @@ class LibraryThread {
 
   private:
     void poke();
+    void ask_to_stop(uint64_t id);
     void serve();
     bool asked_to_close() const;
     bool serve_one();
     void create(const berth_frame_header &header, const uint8_t *payload);
     void request(const berth_frame_header &header, const uint8_t *payload);
     void handle(const berth_frame_header &header, uint32_t method, const uint8_t *payload);
+    bool serve_own_call();
+    void run(uint32_t method, uint64_t id, const uint8_t *data, size_t len);
+    bool lacks_context(uint32_t method) const;
     void turn();
     const uint8_t *private_copy(const uint8_t *payload, size_t len);
     void wait_for_frame();
@@ -72,6 +77,7 @@ class LibraryThread {
 
     Module &module_;
     Answers &answers_;
+    OwnCalls &own_calls_;
     int teardown_eventfd_; // written when a teardown begins that was to be announced
     std::mutex phase_lock_;
     const Lease *lease_ = nullptr;

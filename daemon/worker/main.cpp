@@ -19,9 +19,11 @@ namespace {
 
 constexpr int kControlFd = 3;
 berth::Answers answers; // what the module's calls reach; lives as long as the process
+berth::OwnCalls own_calls; // the same
 
 int module_reply(berth_request request, int ret, const void *data, size_t len) {
-    int rc = answers.reply(request, ret == 0 ? 0 : 1, data, len);
+    int rc = berth::OwnCalls::owns(request) ? own_calls.reply(request, ret == 0 ? 0 : 1, data, len)
+                                            : answers.reply(request, ret == 0 ? 0 : 1, data, len);
     if (rc != 0)
         std::fprintf(stderr, "the module answered request %llu, which nobody waits for\n",
                      static_cast<unsigned long long>(request));
@@ -30,11 +32,16 @@ int module_reply(berth_request request, int ret, const void *data, size_t len) {
 int module_emit(const char *name, const void *data, size_t len) { return answers.emit(name, data, len); }
 void module_log(const char *text) { std::fprintf(stderr, "%s\n", text ? text : ""); }
 int module_progress(berth_request request, const void *text, size_t len) {
+    if (berth::OwnCalls::owns(request))
+        return own_calls.waits(request) && len <= berth::Answers::kMaxProgress ? 1 : -1; // no host waits for it
     return answers.progress(request, text, len);
+}
+int module_call(const char *method, const void *data, size_t len, berth_answer done, void *user_data) {
+    return own_calls.call(method, data, len, done, user_data);
 }
 
 const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_reply, module_emit, module_log,
-                                 module_progress};
+                                 module_progress, module_call};
 
 struct Arguments {
     std::string module, library;
@@ -129,7 +136,7 @@ int main(int argc, char **argv) {
         return 1;
     BERTH_KILL_POINT("worker.ready_sent");
     int teardown = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    static berth::LibraryThread library(*module, answers, teardown);
+    static berth::LibraryThread library(*module, answers, own_calls, teardown);
     static berth::ControlThread control(
         std::move(channel), library, answers, teardown,
         {arguments.module, module->abi().version, module->method_ids(), arguments.service});
