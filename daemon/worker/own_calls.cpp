@@ -96,8 +96,8 @@ bool OwnCalls::take_slot(Call &call, berth_answer done, void *user_data) {
     return true;
 }
 
-// With lock_, and while the lease is there. The library thread says that it sleeps and then looks at `queued_`; we write
-// that and then look whether it sleeps.
+// With lock_, and while the lease is there. The library thread says that it sleeps and then looks at `queued_`; we
+// write that and then look whether it sleeps.
 void OwnCalls::enqueue(CallPtr call) {
     Call *added = call.release();
     (last_ ? last_->next : first_) = added;

@@ -1,7 +1,7 @@
 // What the module calls of its own: requests that no host sent, whose answers go to a function of the module's.
 //
-// Any thread but the library's may call; the library thread takes the calls in turn with the host's requests. Each holds
-// a slot until it is answered, and is outstanding until the module's function has returned.
+// Any thread but the library's may call; the library thread takes the calls in turn with the host's requests. Each
+// holds a slot until it is answered, and is outstanding until the module's function has returned.
 #pragma once
 
 #include <atomic>

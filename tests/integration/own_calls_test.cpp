@@ -162,7 +162,7 @@ TEST_CASE_FIXTURE(Caller, "a close drains, cancels and cuts off a module's calls
     CHECK(seen.ok + seen.err + seen.other == 0);
     CHECK(seen.last == BERTH_TEXT_CUT_OFF);
 
-    seen = after_close(host, "hasty", "nap 5", "cancelled"); // not all have begun when the drain is over
+    seen = after_close(host, "deaf-caller", "nap 5", "cancelled"); // not all have begun when the drain is over
     CHECK(seen.ok >= 1);
     CHECK(seen.recycled >= 1);
     CHECK(seen.ok + seen.recycled == 5);

@@ -1,6 +1,6 @@
-/* A module that calls its own methods: from threads of its own (`via`, `start`, `hammer`, `storm`), and from where it may
- * not (`within`, create, destroy, an answer that comes on the library thread). What `done` was given is counted, and the
- * counts outlive the context, so that the next one in the process can `tally` what a close did. With DEAF it has no
+/* A module that calls its own methods: from threads of its own (`via`, `start`, `hammer`, `storm`), and from where it
+ * may not (`within`, create, destroy, an answer that comes on the library thread). What `done` was given is counted;
+ * these counts outlive the context, so that the next one in the process can `tally` what a close did. With DEAF it has no
  * `cancel`. */
 #include "module.h"
 
@@ -33,7 +33,7 @@ static void keep(char *to, size_t room, const char *text, size_t len) {
     snprintf(to, room, "%.*s", (int)len, text);
 }
 
-/* --- one call, whose answer goes to a host's request, or waits to be looked at ---------------------------------------- */
+/* --- one call, whose answer goes to a host's request, or waits to be looked at --- */
 
 struct job {
     berth_request request;
@@ -114,7 +114,7 @@ static void refused_call(char *out, size_t room, const char *method) {
     snprintf(out, room, "%d %d %s", returned, seen.times, seen.text);
 }
 
-/* --- many ----------------------------------------------------------------------------------------------------------- */
+/* --- many --- */
 
 static void count(void *unused, int ret, const void *data, size_t len) {
     (void)unused;
@@ -224,7 +224,7 @@ static void *storm(void *with) {
     return NULL;
 }
 
-/* --- methods to be called ------------------------------------------------------------------------------------------- */
+/* --- methods to be called --- */
 
 static void *later(void *with) {
     struct job *job = with;
