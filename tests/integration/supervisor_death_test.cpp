@@ -86,9 +86,8 @@ TEST_CASE_FIXTURE(LeakChecked, "the death of a worker that has served this host 
     Host host(service.socket());
     for (int earlier = 0; earlier < 3; earlier++)
         CHECK(Context(host).call("echo", "earlier") == Answer{0, "earlier"});
-    Context context(host);
+    Context context(host); // on the same worker, but where the machine is so slow that another was started
     auto workers = own_processes("berth-worker");
-    CHECK(workers.size() == 1);
     Record record;
     REQUIRE(context.submit("later", later_request(60000, "x"), Record::callback, &record) == 0);
     service.kill();
