@@ -140,7 +140,10 @@ std::vector<pid_t> CaseRun::pids_of(const std::string &party) {
     std::vector<pid_t> found;
     auto find = [&] {
         found = own_processes("berth-" + party);
-        std::erase(found, stopped_); // a forked worker has its zygote's name at first
+        // A forked worker has its zygote's name at first.
+        std::erase(found, stopped_);
+        if (party == "zygote" && !found.empty())
+            found = {*std::min_element(found.begin(), found.end())};
         return !found.empty();
     };
     eventually(find, kGone);
