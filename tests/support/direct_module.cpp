@@ -62,9 +62,10 @@ void DirectModule::on_log(const char *text) {
 }
 
 const struct berth_worker *DirectModule::table() {
-    // Progress is left out, as for a host that is too old for it.
-    static const struct berth_worker worker = {BERTH_MODULE_ABI, sizeof(struct berth_worker), on_reply, on_emit, on_log,
-                                               [](berth_request, const void *, size_t) { return 1; }};
+    // Progress is left out, as for a host that is too old for it; a module's own calls there are not, as in a worker
+    // that is.
+    static const struct berth_worker worker = {BERTH_MODULE_ABI, offsetof(struct berth_worker, call), on_reply, on_emit,
+                                               on_log, [](berth_request, const void *, size_t) { return 1; }, nullptr};
     return &worker;
 }
 
