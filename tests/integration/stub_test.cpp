@@ -288,7 +288,7 @@ TEST_CASE("what a stub costs is measured beside the original in one run") {
                            stubs.make(kAsync) + "/libmy_timer.so.1", "0.1"},
                           variables);
     CHECK_MESSAGE(ran.status == 0, ran.err);
-    for (const char *row : {"berth_call hot", "caller spins", "caller sleeps", "open + close"})
+    for (const char *row : {"back to back", "after a pause", "caller spins", "open + close"})
         CHECK(has(ran.out, std::string("\n") + row));
     MESSAGE(ran.out);
 }

@@ -1,6 +1,9 @@
 /* What the boundary costs a host of a nim-ffi library, in one run: the same calls to the fixture in this process and
- * through its stub, with a caller that spins until the callback and one that sleeps; beside them `berth_call`, the
- * least that crossing costs.
+ * through its stub, by a caller that sleeps until the callback, back to back and after a pause, and by one that spins;
+ * beside them the least that crossing costs, `berth_call` and `berth_open` with `berth_close`.
+ *
+ * A caller that spins keeps a core to itself. In this process the fixture's thread has the other; through the stub its
+ * thread, the worker's and the stub's share it, so on two cores that row is the price of their taking turns.
  *
  * usage: nimffi-bench FIXTURE.so STUB.so [SECONDS for each figure, default 0.5] */
 #include <dlfcn.h>
@@ -10,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "berth/berth.h"
 #include "nimffi.h"
 
 #define SAMPLES_MOST 400000
+#define PAUSE_US 2000
 
 struct library {
     void *(*create)(const uint8_t *req, size_t len, FFICallback cb, void *ud);
@@ -33,6 +38,7 @@ struct wait {
 
 static double seconds = 0.5;
 static uint64_t samples[SAMPLES_MOST];
+static uint64_t began_ns; /* of the sample that is taken; what is measured may begin later */
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -96,9 +102,9 @@ static struct figure measure(void (*once)(void *), void *argument) {
     for (int i = 0; i < 20; i++)
         once(argument);
     uint64_t until = now_ns() + (uint64_t)(seconds * 1e9);
-    for (uint64_t began = now_ns(); began < until && count < SAMPLES_MOST; began = now_ns()) {
+    while ((began_ns = now_ns()) < until && count < SAMPLES_MOST) {
         once(argument);
-        samples[count++] = now_ns() - began;
+        samples[count++] = now_ns() - began_ns;
     }
     return figure_of(count);
 }
@@ -140,6 +146,13 @@ struct direct {
     uint32_t method;
 };
 
+static void call_after_pause(void *argument) {
+    struct caller *caller = argument;
+    usleep(PAUSE_US);
+    began_ns = now_ns();
+    call_once(caller);
+}
+
 static void berth_once(void *argument) {
     struct direct *direct = argument;
     struct berth_reply reply;
@@ -149,15 +162,28 @@ static void berth_once(void *argument) {
     berth_reply_free(&reply);
 }
 
-static struct figure berth_call_hot(void) {
+static void berth_open_and_close(void *argument) {
+    berth_client *client = argument;
+    berth_context context;
+    if (berth_open(*client, "echo", NULL, 0, NULL, &context, NULL) || berth_close(context, NULL, NULL))
+        die("berth_open or berth_close failed");
+}
+
+struct row {
+    struct figure spinning, back_to_back, after_pause, open_close;
+};
+
+static struct row measure_berth(void) {
     struct direct direct;
     berth_client client;
+    struct row row = {0};
     if (berth_connect(NULL, &client) || berth_open(client, "echo", NULL, 0, NULL, &direct.context, NULL) ||
         berth_method(direct.context, "echo", &direct.method))
         die("no echo module");
-    struct figure figure = measure(berth_once, &direct);
+    row.back_to_back = measure(berth_once, &direct);
+    row.open_close = measure(berth_open_and_close, &client);
     berth_disconnect(client);
-    return figure;
+    return row;
 }
 
 static struct library load(const char *path) {
@@ -173,28 +199,25 @@ static struct library load(const char *path) {
     return library;
 }
 
-struct row {
-    struct figure hot, asleep, open_close;
-};
-
 static struct row measure_library(struct library library) {
-    struct caller caller = {.library = library, .wait = {.spins = true,
-        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
+    struct caller caller = {.library = library,
+                            .wait = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
     struct row row;
     open_caller(&caller);
-    row.hot = measure(call_once, &caller);
+    row.back_to_back = measure(call_once, &caller);
+    row.after_pause = measure(call_after_pause, &caller);
+    caller.wait.spins = true;
+    row.spinning = measure(call_once, &caller);
     caller.wait.spins = false;
-    row.asleep = measure(call_once, &caller);
     close_caller(&caller);
     row.open_close = measure(open_and_close, &caller);
     return row;
 }
 
-static void print(const char *what, struct figure in_process, struct figure stub, double call_hot) {
-    double bound = 1.15 * in_process.p50 + call_hot;
-    printf("%-14s in process %8.2f (p99 %8.2f)   stub %8.2f (p99 %8.2f)   1.15 x in process + berth_call %8.2f   "
-           "stub / that %.2f\n",
-           what, in_process.p50, in_process.p99, stub.p50, stub.p99, bound, stub.p50 / bound);
+static void print(const char *what, struct figure in_process, struct figure stub, struct figure crossing) {
+    double bound = 1.15 * in_process.p50 + crossing.p50;
+    printf("%-16s %9.2f %10.2f %9.2f %10.2f %9.2f %9.2f %7.2f\n", what, in_process.p50, in_process.p99, stub.p50,
+           stub.p99, crossing.p50, bound, stub.p50 / bound);
 }
 
 int main(int argc, char **argv) {
@@ -204,12 +227,13 @@ int main(int argc, char **argv) {
     }
     if (argc > 3)
         seconds = atof(argv[3]);
-    struct figure call_hot = berth_call_hot();
+    struct row berth = measure_berth();
     struct row in_process = measure_library(load(argv[1])), stub = measure_library(load(argv[2]));
-    printf("microseconds, p50; 64 bytes of reply\n");
-    printf("%-14s %.2f (p99 %.2f)\n", "berth_call hot", call_hot.p50, call_hot.p99);
-    print("caller spins", in_process.hot, stub.hot, call_hot.p50);
-    print("caller sleeps", in_process.asleep, stub.asleep, call_hot.p50);
-    print("open + close", in_process.open_close, stub.open_close, call_hot.p50);
+    printf("microseconds; 64 bytes of reply; bound: 1.15 x in process + berth's own\n");
+    printf("%-16s %9s %10s %9s %10s %9s %9s %7s\n", "", "in process", "p99", "stub", "p99", "berth", "bound", "ratio");
+    print("back to back", in_process.back_to_back, stub.back_to_back, berth.back_to_back);
+    print("after a pause", in_process.after_pause, stub.after_pause, berth.back_to_back);
+    print("caller spins", in_process.spinning, stub.spinning, berth.back_to_back);
+    print("open + close", in_process.open_close, stub.open_close, berth.open_close);
     return 0;
 }
