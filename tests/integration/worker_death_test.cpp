@@ -9,8 +9,10 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
+#include "manifests.h"
 #include "probe_folder.h"
 #include "processes.h"
+#include "service.h"
 
 using namespace berth::test;
 
@@ -190,4 +192,24 @@ TEST_CASE_FIXTURE(LeakChecked, "a worker killed while an open waits for create e
         berth_context context{0};
         CHECK(eventually([&] { return open_answer(host, "echo", "", &context).ret == BERTH_RET_OK; }));
     }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "an idle worker that has died unseen is not given to an open") {
+    Manifests manifests;
+    manifests.add_echo("spares = 0\n");
+    Service service({.modules = manifests.path()});
+    Host host(service.socket());
+    { Context first(host); }
+    std::vector<pid_t> idle;
+    REQUIRE(eventually([&] { return (idle = own_processes("berth-worker")).size() == 1; }));
+    sleep_ms(100); // for the supervisor to have it back
+    service.send(SIGSTOP);
+    ::kill(idle[0], SIGKILL);
+    std::thread later([&] {
+        sleep_ms(200);
+        service.send(SIGCONT);
+    });
+    Answer answer = open_answer(host, "echo"); // the supervisor finds it beside the death
+    later.join();
+    CHECK(answer.ret == BERTH_RET_OK);
 }
