@@ -322,9 +322,9 @@ int berth_poll_fd(berth_context context);
  * "modules": [{name, library, description, file, methods, spares, max_contexts, recycle, contexts, workers, crashes: in
  * a row, quarantined: [uids], held_back_ms: until the next worker may be started, ? version, ? error}], "workers":
  * [{pid, module, state, since_ms, uses, rss_bytes, uid}], "zygotes": [{pid, module, state, since_ms, forks, rss_bytes,
- * uid}], "contexts": [{id, module, worker_pid, host_pid, state, since_ms, in_flight}]}. in_flight is null: only host
- * and worker know it. A module whose manifest is broken has name, file and error. New keys may be added. Not bound to
- * this host's own contexts.
+ * uid}], "contexts": [{id, module, worker_pid, host_pid, state, since_ms, in_flight}]}. in_flight is null where the
+ * worker did not say in time. A module whose manifest is broken has name, file and error. New keys may be added. Not
+ * bound to this host's own contexts.
  * Returns reply->ret: OK; UNAVAILABLE (no supervisor in 2 s); TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED;
  * INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);
