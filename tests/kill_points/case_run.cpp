@@ -176,8 +176,11 @@ void CaseRun::kill_victim() {
         service_->kill();
         given_back_ = given_back(*service_);
     } else {
-        for (pid_t pid : pids_of(what_.victim))
+        auto pids = pids_of(what_.victim);
+        for (pid_t pid : pids)
             ::kill(pid, SIGKILL);
+        for (pid_t pid : pids) // a sanitizer's memory takes a while to be taken down; until then it is not dead
+            CHECK_MESSAGE(gone_soon(pid), story());
     }
     if (!stands_there)
         let_on(stopped_);
