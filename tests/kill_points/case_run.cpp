@@ -5,9 +5,13 @@
 #include <cctype>
 #include <doctest/doctest.h>
 #include <filesystem>
+#include <poll.h>
 #include <sstream>
+#include <sys/syscall.h>
 #include <thread>
+#include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
@@ -27,6 +31,14 @@ constexpr std::chrono::seconds kDone{10 * kTimes};     // from the kill to the e
 constexpr std::chrono::seconds kTogether{10 * kTimes}; // from a supervisor's start to its having what was left behind
 constexpr std::chrono::seconds kGone{5 * kTimes};      // what is ending
 constexpr uint32_t kServedMs = 10'000 * kTimes;        // an open, while somebody stands somewhere and afterwards
+
+// A process is dead when its last thread is: its pidfd tells, and /proc only of the first one.
+bool kill_for_good(pid_t pid) {
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    ::kill(pid, SIGKILL);
+    pollfd death{pidfd.get(), POLLIN, 0};
+    return ::poll(&death, 1, static_cast<int>(std::chrono::milliseconds(kHangBound).count())) == 1;
+}
 
 // Small bounds, so that a close past them is no long wait; crashes are ours and not the module's.
 std::string policies_of(const std::string &scenario) {
@@ -176,11 +188,8 @@ void CaseRun::kill_victim() {
         service_->kill();
         given_back_ = given_back(*service_);
     } else {
-        auto pids = pids_of(what_.victim);
-        for (pid_t pid : pids)
-            ::kill(pid, SIGKILL);
-        for (pid_t pid : pids) // a sanitizer's memory takes a while to be taken down; until then it is not dead
-            CHECK_MESSAGE(gone_soon(pid), story());
+        for (pid_t pid : pids_of(what_.victim))
+            CHECK_MESSAGE(kill_for_good(pid), story());
     }
     if (!stands_there)
         let_on(stopped_);
