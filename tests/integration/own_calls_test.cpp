@@ -24,12 +24,14 @@ constexpr int kStorm = 1000;
 constexpr int kStorm = 10000;
 #endif
 
-const std::string kHasty = "drain_timeout_ms = 200\n"; // for the tests that sit it out
+// So that the next context asks the same worker what became of the last one's calls.
+const std::string kOneWorker = "max_contexts = 1\n";
+const std::string kHasty = kOneWorker + "drain_timeout_ms = 200\n"; // for the tests that sit it out
 
 struct Caller : LeakChecked {
     Manifests manifests;
     Caller() {
-        manifests.add_test_module("caller");
+        manifests.add_test_module("caller", kOneWorker);
         manifests.add("hasty", needed_variable("BERTH_TEST_MODULES") + "/libberth-caller.so", kHasty);
         manifests.add_test_module("deaf-caller", kHasty);
     }
