@@ -97,7 +97,7 @@ Plan Plan::quick() {
     plan.pipelined_ns = 100 * kMillisecond;
     plan.bandwidth_ns = 20 * kMillisecond;
     plan.memcpy_ns = 10 * kMillisecond;
-    plan.open_close_samples = 8;
+    plan.open_close_samples = 50;
     plan.deaths = 5;
     plan.one_cpu_rounds = 3;
     plan.one_cpu_ns = 40 * kMillisecond;

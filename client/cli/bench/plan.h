@@ -21,7 +21,7 @@ struct Plan {
     uint64_t pipelined_ns = 1000 * kMillisecond; // for each depth, in each round
     uint64_t bandwidth_ns = 120 * kMillisecond;  // for each size, in each round
     uint64_t memcpy_ns = 60 * kMillisecond;
-    int open_close_samples = 20;
+    int open_close_samples = 200;
     int cold_starts = 2;
     int deaths = 20; // workers killed in each round
     int one_cpu_rounds = 5;
