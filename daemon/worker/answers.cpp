@@ -39,7 +39,13 @@ Answers::Slots make_slots(size_t count) {
     return Answers::Slots(static_cast<std::atomic<uint64_t> *>(memory));
 }
 
+// mark_cancelled's fence has to be announced. Of a process with several threads that takes the kernel a grace period, up
+// to 20 ms; of one with a single thread, or a second time, it takes nothing.
+void announce_fence() { syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0); }
+
 } // namespace
+
+Answers::Answers() { announce_fence(); }
 
 void Answers::attach(const Lease &lease) {
     const Segment &segment = lease.segment;
@@ -50,7 +56,7 @@ void Answers::attach(const Lease &lease) {
                                segment.capacity(BERTH_RING_EVENT));
     slots_ = segment.max_in_flight();
     if (slots_ > slots_made_) {
-        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        announce_fence();
         in_flight_ = make_slots(slots_);
         cancelled_ = make_slots(slots_);
         slots_made_ = slots_;

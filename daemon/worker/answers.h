@@ -23,6 +23,8 @@ class Answers {
     using Slots = std::unique_ptr<std::atomic<uint64_t>[], Free>;
     static constexpr size_t kMaxProgress = 255; // bytes of text
 
+    // While the process has one thread, for the first lease's sake: see announce_fence.
+    Answers();
     void attach(const Lease &lease);
     // Waits for writers that are in the middle; later calls are dropped.
     void detach();
