@@ -11,6 +11,7 @@
 #include "context_switches.h"
 #include "host.h"
 #include "leak_check.h"
+#include "manifests.h"
 #include "processes.h"
 
 using namespace berth::test;
@@ -55,14 +56,18 @@ TEST_CASE_FIXTURE(LeakChecked, "a thousand contexts, open and idle: no wakeups, 
         return;
     }
     ManyFds limit;
-    Host host;
+    Manifests manifests;
+    manifests.add_echo("spares = 0\n");
+    Host host(Host::Private::FromFolder, manifests.path());
     std::vector<std::unique_ptr<Context>> contexts(kContexts);
-    double cold = 1e9;
-    for (int i = 0; i < 5; i++) { // one at a time; no spare is ready for the second and later
+    std::vector<double> colds;
+    for (size_t i = 0; i < 5; i++) { // one at a time
         auto start = Clock::now();
-        contexts[static_cast<size_t>(i)] = std::make_unique<Context>(host, "echo");
-        cold = i ? std::min(cold, ms_since(start)) : cold;
+        contexts[i] = std::make_unique<Context>(host, "echo");
+        colds.push_back(ms_since(start));
     }
+    std::sort(colds.begin(), colds.end());
+    double cold = colds[2];
     auto start = Clock::now();
     std::vector<std::thread> threads;
     for (size_t thread = 0; thread < 8; thread++)
