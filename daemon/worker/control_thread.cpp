@@ -93,8 +93,8 @@ void ControlThread::woken_by(uint64_t tag) {
     auto source = static_cast<Source>(tag % kSources);
     if (source == kTeardown) {
         clear(teardown_eventfd_);
-        if (lease_ && library_.phase() == LeasePhase::Teardown)
-            teardown_began();
+        if (lease_)
+            tell_of_teardown();
     } else if (!lease_ || tag / kSources != leases_) {
         return;
     } else if (source == kDoorbell) {
@@ -324,8 +324,7 @@ void ControlThread::tick() {
     if (slow_ns_ && berth_now_ns() >= slow_ns_) {
         slow_ns_ = 0;
         library_.announce_teardown();
-        if (library_.phase() == LeasePhase::Teardown)
-            teardown_began();
+        tell_of_teardown();
     }
     if (!phase_bound_ns_ || berth_now_ns() < phase_bound_ns_)
         return;
@@ -348,8 +347,8 @@ void ControlThread::tick() {
     }
 }
 
-void ControlThread::teardown_began() {
-    if (!std::exchange(teardown_told_, true)) {
+void ControlThread::tell_of_teardown() {
+    if (library_.phase() == LeasePhase::Teardown && !std::exchange(teardown_told_, true)) {
         tell(Message(BERTH_MSG_TEARDOWN).with(BERTH_KEY_CONTEXT, lease_->context));
         BERTH_KILL_POINT("worker.teardown_sent");
     }

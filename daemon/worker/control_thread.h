@@ -48,7 +48,7 @@ class ControlThread {
     bool take_urgent();
     void begin_close(bool host_gone);
     void tick();
-    void teardown_began();
+    void tell_of_teardown(); // if it has begun, once
     void supervisor_gone();
     void watch_orphan();
     void rejoin();
