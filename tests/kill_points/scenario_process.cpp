@@ -1,7 +1,6 @@
 #include "scenario_process.h"
 
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <doctest/doctest.h>
@@ -72,13 +71,7 @@ int ScenarioProcess::main(int argc, char **argv) {
 
 void ScenarioProcess::let_on() { (void)!::write(orders_, "g", 1); }
 
-void ScenarioProcess::kill() {
-    if (pid_ < 0)
-        return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-}
+void ScenarioProcess::kill() { kill_child(pid_); }
 
 const std::vector<std::string> &ScenarioProcess::lines() {
     char buffer[4096];

@@ -1,10 +1,10 @@
 #include "host_process.h"
 
-#include <csignal>
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
+
+#include "processes.h"
 
 namespace berth::test {
 namespace {
@@ -40,12 +40,6 @@ HostProcess::HostProcess(const std::string &socket, const std::string &module, c
 
 HostProcess::~HostProcess() { kill(); }
 
-void HostProcess::kill() {
-    if (pid_ < 0)
-        return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-}
+void HostProcess::kill() { kill_child(pid_); }
 
 } // namespace berth::test

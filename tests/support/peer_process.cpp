@@ -51,12 +51,6 @@ bool PeerProcess::was_killed() {
     return ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-void PeerProcess::kill() {
-    if (pid_ < 0)
-        return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-}
+void PeerProcess::kill() { kill_child(pid_); }
 
 } // namespace berth::test

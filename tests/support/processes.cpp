@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -67,6 +68,14 @@ bool alive(pid_t pid) {
 
 bool gone_soon(pid_t pid) {
     return eventually([&] { return !alive(pid); });
+}
+
+void kill_child(pid_t &pid) {
+    if (pid < 0)
+        return;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    pid = -1;
 }
 
 std::string command_of(pid_t pid) {

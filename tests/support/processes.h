@@ -23,6 +23,8 @@ std::string needed_variable(const char *name);
 // Runs and is no zombie.
 bool alive(pid_t pid);
 bool gone_soon(pid_t pid);
+// Ends a child, takes its status, and makes `pid` -1. Nothing, if that is what it is.
+void kill_child(pid_t &pid);
 std::string command_of(pid_t pid);
 // Processes berthd, berth-worker and berth-zygote that this program's tests started: they carry its mark in their
 // environment.
