@@ -16,9 +16,9 @@ static inline int berth_ring_spin_beside(struct berth_ring_consumer *ring, struc
         *started = 0;
         return 0;
     }
-    for (uint32_t i = 0; i < BERTH_SPIN_BLIND; i++) {
+    for (uint32_t i = spin->by_yield ? BERTH_SPIN_BLIND - 1 : 0; i < BERTH_SPIN_BLIND; i++) {
         if (berth_ring_ready(ring)) {
-            spin->by_yield = 0;
+            spin->by_yield = spin->hogged = 0;
             berth_spin_learn(spin, 0);
             return 1;
         }

@@ -14,12 +14,15 @@
 #define BERTH_SPIN_BLIND 512u         /* looks before the clock is read at all */
 #define BERTH_SPIN_LIMIT_NS 300000u   /* gaps longer than this are slept through; 1 MiB there and back takes as long */
 #define BERTH_SPIN_YIELD_NS 4000u     /* between two sched_yields */
-#define BERTH_SPIN_CROWDED_NS 15000u  /* a yield that took longer let somebody else run */
+#define BERTH_SPIN_SWITCHED_NS 800u    /* a yield that took longer let somebody else run */
+#define BERTH_SPIN_CROWDED_NS 15000u  /* … for longer than a peer needs for a small call */
+#define BERTH_SPIN_HOGGED_NS 1000000u  /* … who would have gone on */
 
 struct berth_spin {
     uint32_t gap_ns; /* moving average of the gaps, each counted as 2 × BERTH_SPIN_LIMIT_NS at most */
     uint32_t allowed; /* 0 on one CPU */
-    uint32_t by_yield; /* waits in a row that ended in a sched_yield: the peer runs on our own CPU */
+    uint32_t by_yield; /* the last wait ended in a sched_yield: the peer runs on our own CPU, so yield first */
+    uint32_t hogged;   /* in the last wait somebody else kept the core for a time slice */
 };
 
 static inline void berth_spin_init(struct berth_spin *spin) {
@@ -27,7 +30,7 @@ static inline void berth_spin_init(struct berth_spin *spin) {
     CPU_ZERO(&cpus);
     spin->allowed = sched_getaffinity(0, sizeof cpus, &cpus) != 0 || CPU_COUNT(&cpus) > 1;
     spin->gap_ns = BERTH_SPIN_LIMIT_NS / 2;
-    spin->by_yield = 0;
+    spin->by_yield = spin->hogged = 0;
 }
 
 static inline void berth_spin_pause(void) {
@@ -57,20 +60,21 @@ struct berth_spin_turn {
     uint64_t started;
     uint64_t until;
     uint64_t next_yield;
-    uint32_t yielded; /* the look that comes now follows a yield */
+    uint32_t yielded; /* the look that comes now follows a yield to somebody */
     uint32_t crowded; /* somebody else wanted the core, and has had it */
 };
 
-static inline void berth_spin_begin(const struct berth_spin *spin, struct berth_spin_turn *turn) {
+static inline void berth_spin_begin(struct berth_spin *spin, struct berth_spin_turn *turn) {
     turn->started = berth_now_ns();
     turn->until = turn->started + berth_spin_budget(spin);
-    turn->next_yield = turn->started + BERTH_SPIN_YIELD_NS;
+    turn->next_yield = spin->by_yield ? turn->started : turn->started + BERTH_SPIN_YIELD_NS;
     turn->yielded = turn->crowded = 0;
+    spin->by_yield = spin->hogged = 0;
 }
 
 /* The wait ended in the clocked phase: what it waited for is there. */
 static inline void berth_spin_found(struct berth_spin *spin, const struct berth_spin_turn *turn) {
-    spin->by_yield = turn->yielded ? spin->by_yield + 1 : 0;
+    spin->by_yield = turn->yielded;
     berth_spin_learn(spin, berth_now_ns() - turn->started);
 }
 
@@ -83,11 +87,12 @@ static inline int berth_spin_again(struct berth_spin *spin, struct berth_spin_tu
         uint64_t after = berth_now_ns();
         if (after - now > BERTH_SPIN_CROWDED_NS) {
             berth_spin_learn(spin, 2 * BERTH_SPIN_LIMIT_NS);
+            spin->hogged |= after - now > BERTH_SPIN_HOGGED_NS;
             if (turn->crowded++) /* once is a thread that came by, and to sleep for it would cost a wakeup */
                 return 0;
         }
         turn->next_yield = after + BERTH_SPIN_YIELD_NS;
-        turn->yielded = 1;
+        turn->yielded = after - now > BERTH_SPIN_SWITCHED_NS;
         return 1;
     }
     turn->yielded = 0;

@@ -281,12 +281,13 @@ void LibraryThread::wait_for_frame() {
     uint64_t started;
     const uint32_t *closing = &lease_->segment.header()->closing;
     if (berth_ring_spin_beside(&ring_, &spin_, closing, 0, own_calls_.queued(), 0, &started)) {
-        step_aside_.after_wait(spin_);
+        berth_step_aside_after(&step_aside_, &spin_, 1);
         return;
     }
     sleep_on_ring(poke);
     if (started)
         berth_spin_learn(&spin_, berth_now_ns() - started);
+    berth_step_aside_after(&step_aside_, &spin_, 0);
 }
 
 void LibraryThread::sleep_on_ring(uint32_t poke) {

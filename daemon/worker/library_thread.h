@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "ring_spin.h"
+#include "step_aside.h"
 #include "worker/answers.h"
 #include "worker/lease.h"
 #include "worker/module_loader.h"
 #include "worker/own_calls.h"
-#include "worker/step_aside.h"
 
 namespace berth {
 
@@ -87,7 +87,7 @@ class LibraryThread {
     uint32_t poke_ = 0; // what a sleeper on the ring must come and see
     berth_ring_consumer ring_{};
     berth_spin spin_{};
-    StepAside step_aside_;
+    berth_step_aside step_aside_{};
     std::vector<uint8_t> copy_;
     void *instance_ = nullptr;
     bool created_ = false;
