@@ -360,7 +360,8 @@ void ControlThread::end_lease() {
     uint64_t context = lease_->context;
     for (int fd : {channel_.fd(), lease_->doorbell.get(), lease_->host_pidfd.get()})
         unwatch(fd);
-    lease_.reset();
+    // Unmapped once the supervisor knows: it may have the next lease waiting.
+    std::optional<Lease> ended = std::exchange(lease_, std::nullopt);
     BERTH_KILL_POINT("worker.lease_dropped");
     in_teardown_ = teardown_told_ = false;
     phase_bound_ns_ = slow_ns_ = 0;

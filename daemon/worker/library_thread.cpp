@@ -53,11 +53,14 @@ void LibraryThread::start(const Lease &lease) {
 void LibraryThread::advance_to(LeasePhase phase) {
     if (phase == LeasePhase::Cutting)
         own_calls_.begin_cutting();
+    reach(phase);
+    poke();
+}
+
+void LibraryThread::reach(LeasePhase phase) {
     std::lock_guard lock(phase_lock_);
-    // Teardown and Over are the library thread's to say.
     if (phase_.load() < phase)
         phase_ = phase;
-    poke();
 }
 
 void LibraryThread::next_lease() {
@@ -198,7 +201,7 @@ void LibraryThread::create(const berth_frame_header &header, const uint8_t *payl
     }
     answers_.reply(header.id, kErr, why, std::strlen(why));
     // The host takes this as the end of the context; nothing else comes.
-    advance_to(LeasePhase::Draining);
+    reach(LeasePhase::Draining);
 }
 
 void LibraryThread::request(const berth_frame_header &header, const uint8_t *payload) {
@@ -318,7 +321,7 @@ void LibraryThread::tear_down() {
     answers_.cut_off();
     end_.cut_off = answers_.recycled();
     end_.outcome = end_.cut_off || own_calls_.recycled() ? BERTH_CANCELLED : BERTH_DRAINED;
-    advance_to(LeasePhase::Teardown);
+    reach(LeasePhase::Teardown);
     if (announce_)
         write_eventfd(teardown_eventfd_);
     BERTH_KILL_POINT("worker.at_gate");

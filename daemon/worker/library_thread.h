@@ -56,6 +56,7 @@ class LibraryThread {
 
   private:
     void poke();
+    void reach(LeasePhase phase);
     void ask_to_stop(uint64_t id);
     void serve();
     bool asked_to_close() const;
