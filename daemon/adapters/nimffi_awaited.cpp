@@ -13,13 +13,15 @@ void *Awaited::arm() {
 }
 
 bool Awaited::note(void *user_data, int ret, const char *msg, size_t len) {
-    std::lock_guard lock(lock_);
-    if (!waiting_ || came_ || reinterpret_cast<uintptr_t>(user_data) != number_)
-        return false;
-    ret_ = ret;
-    text_.assign(msg ? msg : "", msg ? len : 0);
-    came_ = true;
-    changed_.notify_all();
+    {
+        std::lock_guard lock(lock_);
+        if (!waiting_ || came_ || reinterpret_cast<uintptr_t>(user_data) != number_)
+            return false;
+        ret_ = ret;
+        text_.assign(msg ? msg : "", msg ? len : 0);
+        came_ = true;
+    }
+    changed_.notify_all(); // not with the lock, which the waiter would run into
     return true;
 }
 

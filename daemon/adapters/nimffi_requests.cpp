@@ -134,16 +134,19 @@ void Requests::run() {
             expire(tag, Why::Cancelled);
             lock.lock();
         }
-        // Said before the look: a request that begins after it wakes this thread.
+        // Said before the look: a request that begins after it wakes this thread. One that begins while another is
+        // in flight is due later, and need not.
         asleep_ = true;
         lock.unlock();
         uint64_t next = expire_overdue(now_ns());
         lock.lock();
-        auto woken = [this] { return stop_ || !cancelled_.empty() || !asleep_.load(); };
-        if (next)
-            work_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(next)), woken);
-        else
-            work_.wait(lock, woken);
+        auto asked = [this] { return stop_ || !cancelled_.empty(); };
+        if (next) {
+            asleep_ = false;
+            work_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(next)), asked);
+        } else {
+            work_.wait(lock, [&] { return asked() || !asleep_.load(); });
+        }
     }
 }
 
