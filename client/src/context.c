@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include "fork_guard.h"
 #include "raw_io.h"
@@ -40,6 +41,8 @@ static void free_completions(struct completion *first) {
     }
 }
 
+static size_t requests_size(uint32_t max_in_flight) { return max_in_flight * sizeof(struct request); }
+
 static void context_free(struct context *context) {
     uint64_t handle = context->handle;
     segment_destroy(&context->segment);
@@ -55,7 +58,8 @@ static void context_free(struct context *context) {
     free(context->methods);
     free(context->module);
     free(context->config);
-    free(context->requests);
+    if (context->requests)
+        munmap(context->requests, requests_size(context->max_in_flight));
     free(context);
     if (handle)
         handle_free_slot(&berth_contexts, handle);
@@ -66,8 +70,10 @@ void context_release(struct context *context) {
         context_free(context);
 }
 
+/* As the kernel gives them, zero and not there before they are used: calloc would clear a freed array again. */
 static int make_requests(struct context *context, uint32_t max_in_flight) {
-    context->requests = calloc(max_in_flight, sizeof *context->requests);
+    void *memory = mmap(NULL, requests_size(max_in_flight), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    context->requests = memory == MAP_FAILED ? NULL : memory;
     context->max_in_flight = max_in_flight;
     return context->requests ? 0 : -ENOMEM;
 }
@@ -92,7 +98,7 @@ static void init_locks(struct context *context) {
         pthread_mutex_init(locks[i], NULL);
     pthread_cond_init(&context->listen_idle, NULL);
     berth_spin_init(&context->spin);
-    berth_spin_init(&context->reply_spin);
+    context->reply_spin = context->spin;
 }
 
 struct context *context_new(struct client *client, const struct berth_open_options *options, int *segment_fd) {
