@@ -378,7 +378,10 @@ void context_lead(struct context *context, struct request *request, uint64_t dea
             continue;
         if (__atomic_load_n(&context->failed, __ATOMIC_ACQUIRE) || passed(deadline_ns))
             break;
-        context_wait_reply(context, poke, deadline_ns);
+        if (context_state(context) == CONTEXT_ACTIVE)
+            context_wait_reply(context, poke, deadline_ns);
+        else /* an open or a close takes longer than spinning is for, and would teach it the wrong gap */
+            sleep_on_ring(context, poke, deadline_ns);
     }
     baton_give(context);
 }
