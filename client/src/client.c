@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include "context.h"
 #include "fork_guard.h"
@@ -35,6 +36,7 @@ static void client_free(struct client *client) {
     raw_close(client->socket);
     raw_close(client->epoll);
     raw_close(client->wake);
+    raw_close(client->alarm);
     raw_close(client->supervisor_pidfd);
     reattach_free(client);
     free(client);
@@ -81,6 +83,23 @@ void client_hello(struct berth_control_message *hello) {
 }
 
 void client_kick(struct client *client) { raw_signal(client->wake); }
+
+void client_kick_at(struct client *client, uint64_t due_ns) {
+    struct itimerspec at = {.it_value = {(time_t)(due_ns / 1000000000u), (long)(due_ns % 1000000000u)}};
+    pthread_mutex_lock(&client->alarm_lock);
+    if (!client->alarm_due_ns || due_ns < client->alarm_due_ns) {
+        client->alarm_due_ns = due_ns;
+        raw_syscall(SYS_timerfd_settime, client->alarm, TFD_TIMER_ABSTIME, (long)&at, 0, 0);
+    }
+    pthread_mutex_unlock(&client->alarm_lock);
+}
+
+void client_alarm_clear(struct client *client) {
+    pthread_mutex_lock(&client->alarm_lock);
+    client->alarm_due_ns = 0;
+    raw_clear(client->alarm);
+    pthread_mutex_unlock(&client->alarm_lock);
+}
 
 /* --- finding a supervisor ---------------------------------------------------------------------------------------- */
 
@@ -167,6 +186,8 @@ static struct client *client_new(int socket, const char *path, uint32_t pid) {
     client->supervisor_pidfd = private_pid ? (int)raw_syscall(SYS_pidfd_open, private_pid, 0, 0, 0, 0) : -1;
     client->epoll = (int)raw_syscall(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0);
     client->wake = (int)raw_syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0, 0, 0);
+    client->alarm = (int)raw_syscall(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK, 0, 0, 0);
+    pthread_mutex_init(&client->alarm_lock, NULL);
     pthread_mutex_init(&client->send_lock, NULL);
     pthread_mutex_init(&client->status_lock, NULL);
     pthread_mutex_init(&client->lock, NULL);
@@ -176,8 +197,9 @@ static struct client *client_new(int socket, const char *path, uint32_t pid) {
     pthread_cond_init(&client->changed, &monotonic);
     client->connection = 1;
     if (reattach_init(client, *path ? path : NULL, socket) == 0 && client->epoll >= 0 && client->wake >= 0 &&
-        watch(client, client->socket, 0) == 0 &&
-        watch(client, client->wake, 1) == 0) {
+        client->alarm >= 0 && watch(client, client->socket, CLIENT_TAG_SOCKET) == 0 &&
+        watch(client, client->wake, CLIENT_TAG_WAKE) == 0 &&
+        watch(client, client->alarm, CLIENT_TAG_ALARM) == 0) {
         client->handle = handle_new(&berth_clients, client);
         if (client->handle && start_control_thread(client) == 0)
             return client;

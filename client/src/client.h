@@ -12,6 +12,9 @@
 
 struct context;
 
+/* What the control thread's epoll tells apart; the rest are workers' pidfds, by the context's handle. */
+enum { CLIENT_TAG_SOCKET, CLIENT_TAG_WAKE, CLIENT_TAG_REATTACH, CLIENT_TAG_ALARM };
+
 /* Somebody waits for the answer to a control request of its own (status, crashes, reset). */
 struct control_waiter {
     uint64_t seq;
@@ -27,7 +30,10 @@ struct client {
     uint64_t handle;
     int socket;
     int epoll;
-    int wake; /* eventfd: the control thread is to look at `stopping` and at the contexts' due times */
+    int wake; /* eventfd: the control thread is to look at `stopping` and at its contexts */
+    int alarm; /* timerfd: the same, at a time */
+    pthread_mutex_t alarm_lock;
+    uint64_t alarm_due_ns; /* 0: not set */
     int supervisor_pidfd; /* of a private supervisor, else -1 */
     pthread_t control_thread;
 
@@ -60,8 +66,12 @@ int client_send_on(struct client *client, uint64_t connection, const struct bert
 void client_send_closing(struct client *client, uint64_t connection, uint64_t context, uint32_t timeout_ms);
 void client_hello(struct berth_control_message *message);
 
-/* Makes the control thread look at the contexts' due times. */
+/* Makes the control thread look at its contexts. */
 void client_kick(struct client *client);
+/* The same at `due_ns`: what is over by then has cost a system call and no wakeup. */
+void client_kick_at(struct client *client, uint64_t due_ns);
+/* The alarm was seen; before a look at what is due. */
+void client_alarm_clear(struct client *client);
 
 /* The control thread's body (control_thread.c). */
 void *control_thread_run(void *client);

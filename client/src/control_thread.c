@@ -12,8 +12,6 @@
 #include "kill_point.h"
 #include "raw_io.h"
 
-#define TAG_SOCKET 0u
-#define TAG_WAKE 1u
 #define ANSWER_TIMEOUT_NS 10000000000u
 #define RECONNECT_MS 2000u
 #define BODY_MOST ((off_t)64 << 20)
@@ -202,35 +200,31 @@ static uint64_t look_after_contexts(struct client *client) {
     return next;
 }
 
-static int timeout_until(uint64_t due_ns) {
-    if (!due_ns)
-        return -1;
-    uint64_t now = berth_now_ns();
-    return now >= due_ns ? 0 : (int)((due_ns - now) / 1000000 + 1);
-}
-
 void *control_thread_run(void *argument) {
     struct client *client = argument;
     struct control_packet *packet = malloc(sizeof *packet);
     struct epoll_event events[32];
-    uint64_t due = 0;
     client_mark_own_thread();
     while (packet && !__atomic_load_n(&client->stopping, __ATOMIC_SEQ_CST)) {
-        long count = raw_syscall(SYS_epoll_pwait, client->epoll, (long)events, 32, timeout_until(due), 0);
+        long count = raw_syscall(SYS_epoll_pwait, client->epoll, (long)events, 32, -1, 0);
         for (long i = 0; i < count; i++) {
-            if (events[i].data.u64 == TAG_SOCKET)
+            if (events[i].data.u64 == CLIENT_TAG_SOCKET)
                 read_socket(client, packet);
-            else if (events[i].data.u64 == TAG_WAKE)
+            else if (events[i].data.u64 == CLIENT_TAG_WAKE)
                 raw_clear(client->wake);
-            else if (events[i].data.u64 == REATTACH_TAG)
+            else if (events[i].data.u64 == CLIENT_TAG_ALARM)
+                client_alarm_clear(client);
+            else if (events[i].data.u64 == CLIENT_TAG_REATTACH)
                 reattach_readable(client, packet);
             else
                 worker_gone(client, events[i].data.u64);
         }
-        due = look_after_contexts(client);
+        uint64_t due = look_after_contexts(client);
         uint64_t reattach_due = reattach_tick(client, berth_now_ns());
         if (reattach_due && (!due || reattach_due < due))
             due = reattach_due;
+        if (due)
+            client_kick_at(client, due);
     }
     free(packet);
     return NULL;

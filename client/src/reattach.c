@@ -132,7 +132,7 @@ static void try_connect(struct client *client) {
     }
     reattach->socket = fd;
     client_hello(&hello);
-    if (peer_uid(fd, &uid) != 0 || (uid != 0 && uid != reattach->uid) || watch(client, fd, REATTACH_TAG) != 0 ||
+    if (peer_uid(fd, &uid) != 0 || (uid != 0 && uid != reattach->uid) || watch(client, fd, CLIENT_TAG_REATTACH) != 0 ||
         control_socket_send(fd, &hello, NULL, 0, SEND_TIMEOUT_MS) != 0)
         drop(client);
     BERTH_KILL_POINT("host.hello_sent_again");

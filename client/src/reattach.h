@@ -8,7 +8,6 @@
 
 #include <stdint.h>
 
-#define REATTACH_TAG 2u /* of the new socket in the client's epoll */
 
 struct client;
 struct context;

@@ -12,7 +12,7 @@ void context_arm_tick(struct context *context, uint64_t due_ns) {
     uint64_t due = __atomic_load_n(&context->tick_due_ns, __ATOMIC_SEQ_CST);
     while (due == 0 || due > due_ns) {
         if (__atomic_compare_exchange_n(&context->tick_due_ns, &due, due_ns, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-            client_kick(context->client);
+            client_kick_at(context->client, due_ns);
             return;
         }
     }

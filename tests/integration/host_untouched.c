@@ -1,6 +1,6 @@
 /* A host in plain C that writes down what is its own (signals, descriptors, children, timers, files, limits) before
  * it connects, and finds it unchanged during calls, after a worker crash and after the disconnect. While connected
- * there may be more descriptors (4 for a connection with a private supervisor, 3 for a context) and more threads. */
+ * there may be more descriptors (5 for a connection with a private supervisor, 3 for a context) and more threads. */
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -233,7 +233,7 @@ static void session(const struct state *before) {
     uint64_t listener, id;
     struct berth_completion completion;
     equal("connect", "connect", berth_connect(&options, &client), BERTH_RET_OK);
-    compare("after connect", before, 4);
+    compare("after connect", before, 5);
     berth_context context = open_echo("open", client);
     compare("after open", before, 7);
     equal("call", "echo", call(context, "echo", "x", 1), BERTH_RET_OK);

@@ -30,8 +30,8 @@
  *
  * What it does to the process. No signal handler, no SIGCHLD, no SIGPIPE, nothing on stdout or stderr, errno as it was,
  * no child to wait for. It has, all of it gone after berth_disconnect:
- *   - for each connection three descriptors (socket, epoll, eventfd), a fourth (a pidfd) with a private supervisor, and
- *     one thread;
+ *   - for each connection four descriptors (socket, epoll, eventfd, timerfd), a fifth (a pidfd) with a private
+ *     supervisor, and one thread;
  *   - for each context three descriptors (two eventfds, the worker's pidfd; a fourth until it is opened), 192 MiB of
  *     address space (sparse, only what is used becomes memory), and two threads, each started when first needed: one
  *     runs callbacks of answers (berth_submit, berth_open_submit, berth_close), one those of berth_listen.
