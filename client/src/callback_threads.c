@@ -1,25 +1,18 @@
-/* The two threads that run a host's callbacks: one for answers, one for events, each started when first needed. All
- * signals are blocked on them, so the host's handlers run on the host's threads. */
-#include <signal.h>
+/* The two threads that run a host's callbacks: one for answers, one for events, each of the client's pool and taken
+ * when first needed. */
 #include <stdlib.h>
 
 #include "context.h"
 #include "kill_point.h"
+#include "step_aside.h"
 
-#define CALLBACK_STACK ((size_t)1 << 20)
 #define EVENTS_IN_A_ROW 64 /* before notices have their turn */
 
-static int start_thread(pthread_t *thread, void *(*body)(void *), struct context *context) {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    sigfillset(&all);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, CALLBACK_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(thread, &attributes, body, context);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return rc;
+static __thread struct berth_step_aside aside; /* of a thread of ours: the host's own are not moved */
+static __thread const struct context *events_of; /* the context whose event thread this is */
+
+static int callbacks_due(const struct context *context) {
+    return __atomic_load_n(&context->for_callbacks.count, __ATOMIC_ACQUIRE) != 0;
 }
 
 static int run_callbacks(struct context *context) {
@@ -31,10 +24,6 @@ static int run_callbacks(struct context *context) {
         free(completion);
     }
     return ran;
-}
-
-static int callbacks_due(const struct context *context) {
-    return __atomic_load_n(&context->for_callbacks.count, __ATOMIC_ACQUIRE) != 0;
 }
 
 static int owed(const struct context *context) {
@@ -53,7 +42,8 @@ static void lead_for_callbacks(struct context *context) {
         if (callbacks_due(context) || !owed(context) || stopped(context) ||
             __atomic_load_n(&context->failed, __ATOMIC_ACQUIRE))
             break;
-        context_wait_reply(context, poke, 0);
+        int spun = context_wait_reply(context, poke, 0);
+        berth_step_aside_after(&aside, &context->spin, spun);
     }
     baton_give(context);
 }
@@ -80,14 +70,14 @@ static void wait_for_work(struct context *context) {
     berth_spin_learn(spin, berth_now_ns() - turn.started);
 }
 
+/* The control thread may free the context from here on. */
 static void gone(struct context *context) {
+    struct client *client = context->client;
     __atomic_fetch_add(&context->threads_gone, 1, __ATOMIC_SEQ_CST);
-    client_kick(context->client);
+    client_kick(client);
 }
 
-static void *reply_thread_run(void *argument) {
-    struct context *context = argument;
-    client_mark_own_thread();
+static void reply_thread_run(struct context *context) {
     for (;;) {
         int stop = stopped(context); /* before the look at the queue: what was queued ahead of the stop still runs */
         if (run_callbacks(context))
@@ -102,7 +92,6 @@ static void *reply_thread_run(void *argument) {
             wait_for_baton(context);
     }
     gone(context);
-    return NULL;
 }
 
 /* Events of a context that is over have no listener to go to. */
@@ -124,10 +113,9 @@ static void wait_for_event(struct context *context, struct berth_spin *spin, uin
         berth_spin_learn(spin, berth_now_ns() - started);
 }
 
-static void *event_thread_run(void *argument) {
-    struct context *context = argument;
+static void event_thread_run(struct context *context) {
     struct berth_spin spin;
-    client_mark_own_thread();
+    events_of = context;
     berth_spin_init(&spin);
     /* berth_reap may have been the consumer until now; once it sees the flag it no longer is. */
     while (!__atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE))
@@ -147,11 +135,13 @@ static void *event_thread_run(void *argument) {
         wait_for_event(context, &spin, poke);
         pthread_mutex_unlock(&context->event_lock);
     }
+    events_of = NULL;
     gone(context);
-    return NULL;
 }
 
-static int need(struct context *context, uint32_t *started, pthread_t *thread, void *(*body)(void *)) {
+int event_thread_is_current(const struct context *context) { return events_of == context; }
+
+static int need(struct context *context, uint32_t *started, void (*body)(struct context *)) {
     int rc = 0;
     if (__atomic_load_n(started, __ATOMIC_ACQUIRE))
         return 0;
@@ -159,7 +149,7 @@ static int need(struct context *context, uint32_t *started, pthread_t *thread, v
     if (__atomic_load_n(&context->threads_stop, __ATOMIC_SEQ_CST))
         rc = -ESRCH;
     else if (!*started) {
-        rc = start_thread(thread, body, context);
+        rc = callback_pool_run(&context->client->callback_pool, body, context);
         if (rc == 0)
             __atomic_store_n(started, 1, __ATOMIC_RELEASE);
     }
@@ -168,11 +158,11 @@ static int need(struct context *context, uint32_t *started, pthread_t *thread, v
 }
 
 int reply_thread_need(struct context *context) {
-    return need(context, &context->reply_thread_started, &context->reply_thread, reply_thread_run);
+    return need(context, &context->reply_thread_started, reply_thread_run);
 }
 
 int event_thread_need(struct context *context) {
-    return need(context, &context->event_thread_started, &context->event_thread, event_thread_run);
+    return need(context, &context->event_thread_started, event_thread_run);
 }
 
 void event_thread_wake(struct context *context) {
@@ -183,31 +173,23 @@ void event_thread_wake(struct context *context) {
     berth_ring_kick(context->event_ring.control);
 }
 
+static uint32_t started(const struct context *context) {
+    return __atomic_load_n(&context->reply_thread_started, __ATOMIC_SEQ_CST) +
+           __atomic_load_n(&context->event_thread_started, __ATOMIC_SEQ_CST);
+}
+
 void context_stop_threads(struct context *context) {
     __atomic_store_n(&context->threads_stop, 1, __ATOMIC_SEQ_CST);
     parker_unpark(&context->reply_parker);
     context_poke(context);
     event_thread_wake(context);
-    client_kick(context->client);
+    if (!started(context)) /* else they do, when they are gone */
+        client_kick(context->client);
 }
 
-static int started(uint32_t *flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0; }
-
-static void join(uint32_t *flag, pthread_t thread) {
-    if (started(flag))
-        pthread_join(thread, NULL);
-    __atomic_store_n(flag, 0, __ATOMIC_RELEASE);
-}
-
-int context_join_threads(struct context *context) {
+int context_threads_gone(struct context *context) {
     pthread_mutex_lock(&context->threads_lock);
-    uint32_t running = (uint32_t)(started(&context->reply_thread_started) + started(&context->event_thread_started));
-    int all_gone = __atomic_load_n(&context->threads_gone, __ATOMIC_SEQ_CST) == running;
-    if (all_gone) {
-        join(&context->reply_thread_started, context->reply_thread);
-        join(&context->event_thread_started, context->event_thread);
-        __atomic_store_n(&context->threads_gone, 0, __ATOMIC_SEQ_CST);
-    }
+    int all = __atomic_load_n(&context->threads_gone, __ATOMIC_SEQ_CST) == started(context);
     pthread_mutex_unlock(&context->threads_lock);
-    return all_gone;
+    return all;
 }

@@ -196,6 +196,7 @@ static struct client *client_new(int socket, const char *path, uint32_t pid) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&client->changed, &monotonic);
     client->connection = 1;
+    callback_pool_init(&client->callback_pool, client);
     if (reattach_init(client, *path ? path : NULL, socket) == 0 && client->epoll >= 0 && client->wake >= 0 &&
         client->alarm >= 0 && watch(client, client->socket, CLIENT_TAG_SOCKET) == 0 &&
         watch(client, client->wake, CLIENT_TAG_WAKE) == 0 &&
@@ -302,6 +303,7 @@ int berth_disconnect(berth_client handle) {
         __atomic_store_n(&client->stopping, 1, __ATOMIC_SEQ_CST);
         client_kick(client);
         pthread_join(client->control_thread, NULL);
+        callback_pool_stop(&client->callback_pool);
         wait_supervisor(client);
         client_release(client); /* the owner's */
     }

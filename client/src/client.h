@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "berth/berth.h"
+#include "callback_pool.h"
 #include "control_socket.h"
 #include "handle_table.h"
 #include "parker.h"
@@ -50,6 +51,7 @@ struct client {
     uint64_t connection;   /* counts the supervisors that this client has had; changes under send_lock and lock */
     struct reattach reattach;
     uint32_t stopping;
+    struct callback_pool callback_pool;
 };
 
 extern struct handle_table berth_clients;

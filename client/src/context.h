@@ -177,7 +177,6 @@ struct context {
 
     pthread_mutex_t threads_lock;
     uint32_t reply_thread_started, event_thread_started, threads_stop, threads_gone;
-    pthread_t reply_thread, event_thread;
     struct parker reply_parker;
     struct berth_spin reply_spin;
 
@@ -300,8 +299,8 @@ int context_drain(struct context *context, struct request *own, struct reap_sink
 /* Answers everything pending with the verdict, once. Baton held. */
 void context_settle(struct context *context);
 /* With the baton: sleeps (after spinning) until the reply ring has something, somebody pokes, or the deadline. `poke`
- * is context->poke as it was before the caller last looked at what it waits for. */
-void context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns);
+ * is context->poke as it was before the caller last looked at what it waits for. 1: a frame came while it spun. */
+int context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns);
 uint32_t context_poke_seen(const struct context *context);
 void context_poke(struct context *context);
 /* Baton held, which it gives: takes frames until the request is answered (NULL: the context is settled), the context has
@@ -329,9 +328,10 @@ int reply_thread_need(struct context *context);
 int event_thread_need(struct context *context);
 /* Has the event thread look at everything it waits for. */
 void event_thread_wake(struct context *context);
-/* Asks both threads to end once their callbacks are done; they kick the control thread, which joins them. */
+int event_thread_is_current(const struct context *context);
+/* Asks both threads to leave the context once their callbacks are done; they kick the control thread. */
 void context_stop_threads(struct context *context);
-int context_join_threads(struct context *context); /* 1: none is left */
+int context_threads_gone(struct context *context);
 
 /* reap.c */
 /* 1 when the sink took it, 0 when it has no room now. */

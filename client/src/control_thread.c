@@ -169,7 +169,7 @@ static uint64_t look_after_contexts(struct client *client) {
             context_restart(context);
         uint64_t due = context_tick(context, now);
         int over = __atomic_load_n(&context->ended, __ATOMIC_SEQ_CST) &&
-                   __atomic_load_n(&context->settled, __ATOMIC_SEQ_CST) && context_join_threads(context);
+                   __atomic_load_n(&context->settled, __ATOMIC_SEQ_CST) && context_threads_gone(context);
         pthread_mutex_lock(&client->lock);
         if (due && (!next || due < next))
             next = due;
@@ -220,6 +220,7 @@ void *control_thread_run(void *argument) {
                 worker_gone(client, events[i].data.u64);
         }
         uint64_t due = look_after_contexts(client);
+        callback_pool_join(&client->callback_pool);
         uint64_t reattach_due = reattach_tick(client, berth_now_ns());
         if (reattach_due && (!due || reattach_due < due))
             due = reattach_due;

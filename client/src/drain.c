@@ -354,13 +354,14 @@ static void sleep_on_ring(struct context *context, uint32_t poke, uint64_t deadl
     berth_ring_finish_wait(ring);
 }
 
-void context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns) {
+int context_wait_reply(struct context *context, uint32_t poke, uint64_t deadline_ns) {
     uint64_t started;
     if (berth_ring_spin(&context->reply_ring, &context->spin, &context->poke, poke, deadline_ns, &started))
-        return;
+        return 1;
     sleep_on_ring(context, poke, deadline_ns);
     if (started)
         berth_spin_learn(&context->spin, berth_now_ns() - started);
+    return 0;
 }
 
 static int passed(uint64_t deadline_ns) { return deadline_ns && berth_now_ns() >= deadline_ns; }

@@ -234,8 +234,7 @@ int berth_unlisten(berth_context handle, uint64_t id) {
     struct context *context = context_acquire(handle, &why);
     if (!context)
         return why;
-    int inside = __atomic_load_n(&context->event_thread_started, __ATOMIC_ACQUIRE) &&
-                 pthread_equal(context->event_thread, pthread_self());
+    int inside = event_thread_is_current(context);
     pthread_mutex_lock(&context->listen_lock);
     struct listener *listener = unlink_listener(context, id);
     listeners_changed(context);

@@ -89,14 +89,16 @@ void context_ask_for_worker(struct context *context) {
     context_arm_tick(context, __atomic_load_n(&context->supervisor_bound_ns, __ATOMIC_SEQ_CST));
 }
 
-/* Before the supervisor hears of the open: a refusal ends the context, and with it every thread that could be started. */
+/* Before the supervisor hears of the open: a refusal ends the context, and with it every thread that could be started.
+ * The thread is to find at once what it waits for. */
 static int expect_callback(struct context *context, const struct request *what) {
     if (what->kind != REQUEST_CALLBACK)
         return 0;
-    if (reply_thread_need(context) != 0)
-        return BERTH_RET_EXHAUSTED;
     __atomic_fetch_add(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
-    return 0;
+    if (reply_thread_need(context) == 0)
+        return 0;
+    __atomic_fetch_sub(&context->callbacks_owed, 1, __ATOMIC_SEQ_CST);
+    return BERTH_RET_EXHAUSTED;
 }
 
 /* Makes the context, writes its first frame and asks for a worker. 0 with a reference to *out, or a berth_ret. */
@@ -244,7 +246,6 @@ int berth_open_submit(berth_client handle, const char *module, const void *confi
         if (ret == 0) {
             out->bits = context->handle;
             context_arm_tick(context, context->open_bound_ns);
-            parker_unpark(&context->reply_parker);
         } else {
             context_fail_now(context, (uint32_t)ret, NULL, 0);
         }

@@ -7,7 +7,8 @@
 #include "stub.h"
 
 static __thread unsigned depth;        /* callbacks of the host's that this thread is in */
-static __thread int mask_is_the_hosts;
+static __thread int callback_thread;
+static __thread const void *mask_of; /* the context, by its address, whose mask the thread has */
 
 int stub_inside_callback(void) { return depth != 0; }
 
@@ -15,13 +16,14 @@ int stub_inside_callback(void) { return depth != 0; }
  * inherited from the one that made the context, and a host may count on it: a virtual machine that takes SIGSEGV for
  * its own purposes, one that wants SIGPROF everywhere. */
 void stub_callback_thread(const struct stub_context *context) {
-    if (mask_is_the_hosts)
+    if (mask_of == context->address)
         return;
-    mask_is_the_hosts = 1;
+    callback_thread = 1;
+    mask_of = context->address;
     pthread_sigmask(SIG_SETMASK, &context->mask, NULL);
 }
 
-int stub_is_callback_thread(void) { return mask_is_the_hosts; }
+int stub_is_callback_thread(void) { return callback_thread; }
 
 static const char *text_of(int ret) {
     switch (ret) {

@@ -33,8 +33,9 @@
  *   - for each connection four descriptors (socket, epoll, eventfd, timerfd), a fifth (a pidfd) with a private
  *     supervisor, and one thread;
  *   - for each context three descriptors (two eventfds, the worker's pidfd; a fourth until it is opened), 192 MiB of
- *     address space (sparse, only what is used becomes memory), and two threads, each started when first needed: one
- *     runs callbacks of answers (berth_submit, berth_open_submit, berth_close), one those of berth_listen.
+ *     address space (sparse, only what is used becomes memory), and two threads, each had when first needed: one
+ *     runs callbacks of answers (berth_submit, berth_open_submit, berth_close), one those of berth_listen; a connection
+ *     keeps two of them for the contexts to come.
  * Descriptors are close-on-exec; all signals are blocked on its threads. One page of memory stays for good, as may one
  * block of a large reply, kept for the next. The process's RLIMIT_FSIZE must allow 193 MiB (else: EXHAUSTED).
  *
