@@ -10,6 +10,8 @@
 #define BERTH_TEXT_CANCELLED "the request was cancelled"
 #define BERTH_TEXT_EVENTS_STUCK "event queue stuck - library cannot accept new requests"
 #define BERTH_TEXT_TIMEOUT "no answer before the deadline"
+#define BERTH_TEXT_REQUEST_TOO_LARGE "the request is larger than 16 MiB"
+#define BERTH_TEXT_ANSWER_TOO_LARGE "the answer is larger than 16 MiB"
 #define BERTH_TEXT_REENTRANT "reentrant ffi call: a handler invoked sendRequestToFFIThread on its own context"
 
 #define BERTH_DRAIN_TIMEOUT_MS 1500u

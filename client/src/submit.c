@@ -51,7 +51,7 @@ static int refusal(const struct context *context) {
 const char *context_refusal_text(int ret) {
     switch (ret) {
     case BERTH_RET_RECYCLED: return BERTH_TEXT_NOT_ACCEPTING;
-    case BERTH_RET_TOO_LARGE: return "the request is larger than 16 MiB";
+    case BERTH_RET_TOO_LARGE: return BERTH_TEXT_REQUEST_TOO_LARGE;
     case BERTH_RET_QUEUE_FULL: return "the request ring is full";
     case BERTH_RET_BUSY: return "too many requests in flight";
     case BERTH_RET_INVALID_CTX: return "no such context";

@@ -18,7 +18,7 @@ namespace berth {
 namespace {
 
 constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
-constexpr std::string_view kTooLargeText = "the answer is larger than 16 MiB";
+constexpr std::string_view kTooLargeText = BERTH_TEXT_ANSWER_TOO_LARGE;
 constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
 constexpr size_t kMaxEventName = 255;
 constexpr uint32_t kMinorWithProgress = 1;

@@ -14,8 +14,7 @@ namespace berth {
 namespace {
 
 constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
-constexpr char kAnswerTooLarge[] = "the answer is larger than 16 MiB";
-constexpr char kRequestTooLarge[] = "the request is larger than 16 MiB";
+constexpr char kAnswerTooLarge[] = BERTH_TEXT_ANSWER_TOO_LARGE;
 constexpr char kTooMany[] = "1024 calls of the module's own are in flight";
 static_assert(OwnCalls::kMost == 1024);
 constexpr char kNoMemory[] = "no memory for the request";
@@ -55,7 +54,7 @@ int OwnCalls::call(const char *method, const void *data, size_t len, berth_answe
     if (pthread_equal(pthread_self(), library_thread_))
         return refuse(done, user_data, BERTH_TEXT_REENTRANT);
     if (len > BERTH_MAX_PAYLOAD)
-        return refuse(done, user_data, kRequestTooLarge);
+        return refuse(done, user_data, BERTH_TEXT_REQUEST_TOO_LARGE);
     CallPtr call = copy(data, len); // before the lock: there may be much of it
     char not_implemented[sizeof BERTH_TEXT_NOT_IMPLEMENTED + 10];
     const char *why;
