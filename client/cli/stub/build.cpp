@@ -64,8 +64,8 @@ std::vector<std::string> command(const StubPlan &plan, const std::string &folder
                                  const std::string &out) {
     const char *compiler = std::getenv("CC");
     std::vector<std::string> words = words_of(compiler && *compiler ? compiler : "cc");
-    for (const auto &flag : words_of(BERTH_STUB_FLAGS)) // the sanitizers of this build
-        words.push_back(flag);
+    std::vector<std::string> sanitizers = words_of(BERTH_STUB_FLAGS); // of this build
+    words.insert(words.end(), sanitizers.begin(), sanitizers.end());
     for (const char *word : {"-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-shared", "-pthread", "-Wall"})
         words.push_back(word);
     words.insert(words.end(), {"-I", folder, "-o", out, temp / "stub.c", folder + "/libberth-stub.a", "-lcbor"});
@@ -75,6 +75,9 @@ std::vector<std::string> command(const StubPlan &plan, const std::string &folder
     // Nothing of berth's is visible or replaceable; and its threads outlive a dlclose.
     for (const char *word : {"-Wl,--exclude-libs,ALL", "-Wl,-Bsymbolic", "-Wl,-z,nodelete"})
         words.push_back(word);
+    // A symbol that is nowhere is the maker's to see, not the host's; a sanitizer's are in the program.
+    if (sanitizers.empty())
+        words.push_back("-Wl,-z,defs");
     return words;
 }
 
