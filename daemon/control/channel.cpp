@@ -28,6 +28,13 @@ std::vector<UniqueFd> descriptors(msghdr &header) {
 
 } // namespace
 
+Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return Error{1, std::string("socketpair: ") + std::strerror(errno)};
+    return std::make_pair(UniqueFd(pair[0]), UniqueFd(pair[1]));
+}
+
 Result<bool> Channel::send(const Message &message) {
     auto packet = message.encode();
     if (!packet)

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "control/message.h"
 
 namespace berth {
+
+// Both ends of a connection; an error names the system's reason.
+Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
 
 class Channel {
   public:

@@ -1,12 +1,9 @@
 #include "supervisor/worker.h"
 
 #include <cassert>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <random>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 
 #include "kill_point.h"
 #include "supervisor/adapter_files.h"
@@ -21,14 +18,8 @@ constexpr uint64_t kGoneBoundMs = 1000;    // from the end of the control connec
 
 } // namespace
 
-Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string &program,
-                                              const std::string &service, std::shared_ptr<Module> module, const Identity &identity,
-                                              WorkerOwner &owner) {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return Error{1, fmt::format("socketpair: {}", std::strerror(errno))};
-    UniqueFd theirs(pair[1]);
-    const auto &manifest = module->manifest;
+SpawnOptions Worker::spawn_options(const std::string &program, const std::string &service, const Manifest &manifest,
+                                   const Identity &identity) {
     SpawnOptions options{program,
                          {"--module", manifest.name, "--library", manifest.library},
                          worker_environment(manifest.env),
@@ -37,6 +28,17 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
                          identity.gid};
     if (!service.empty())
         options.args.insert(options.args.end(), {"--service", service});
+    return options;
+}
+
+Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string &program,
+                                              const std::string &service, std::shared_ptr<Module> module,
+                                              const Identity &identity, WorkerOwner &owner) {
+    auto pair = socket_pair();
+    if (!pair)
+        return pair.error();
+    const auto &manifest = module->manifest;
+    SpawnOptions options = spawn_options(program, service, manifest, identity);
     UniqueFd settings;
     if (!manifest.adapter.empty()) {
         auto made = settings_file(manifest.adapter_settings);
@@ -46,8 +48,8 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
         options.settings_fd = settings.get();
         options.args.insert(options.args.end(), {"--adapter", adapter_library(program, manifest.adapter)});
     }
-    std::unique_ptr<Worker> worker(new Worker(loop, UniqueFd(pair[0]), std::move(module), identity, owner));
-    if (auto spawned = worker->process_.spawn(options, std::move(theirs)); !spawned)
+    std::unique_ptr<Worker> worker(new Worker(loop, std::move(pair->first), std::move(module), identity, owner));
+    if (auto spawned = worker->process_.spawn(options, std::move(pair->second)); !spawned)
         return spawned.error();
     worker->arm();
     return worker;

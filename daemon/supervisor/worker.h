@@ -40,8 +40,11 @@ class Worker : private PeerHandler {
     };
 
     static Result<std::unique_ptr<Worker>> spawn(uv_loop_t *loop, const std::string &program,
-                                                 const std::string &service, std::shared_ptr<Module> module, const Identity &identity,
-                                                 WorkerOwner &owner);
+                                                 const std::string &service, std::shared_ptr<Module> module,
+                                                 const Identity &identity, WorkerOwner &owner);
+    // How the program is started for a module without an adapter; `service` may be empty.
+    static SpawnOptions spawn_options(const std::string &program, const std::string &service,
+                                      const Manifest &manifest, const Identity &identity);
 
     // A worker that served under an earlier supervisor, and goes on: Leased, or Draining where `closing_bound_ms` says
     // how long its close may take.

@@ -1,18 +1,14 @@
 #include "supervisor/zygote.h"
 
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 
 #include "kill_point.h"
 #include "supervisor/own_child.h"
-#include "supervisor/worker_env.h"
 
 namespace berth {
 
@@ -24,21 +20,13 @@ const char *name_of(Zygote::State state) {
 Result<std::unique_ptr<Zygote>> Zygote::start(uv_loop_t *loop, const std::string &program,
                                               const std::string &service, std::shared_ptr<Module> module,
                                               const Worker::Identity &identity, ZygoteOwner &owner) {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return Error{1, fmt::format("socketpair: {}", std::strerror(errno))};
-    UniqueFd theirs(pair[1]);
-    const auto &manifest = module->manifest;
-    SpawnOptions options{program,
-                         {"--zygote", "--module", manifest.name, "--library", manifest.library},
-                         worker_environment(manifest.env),
-                         identity.change_user,
-                         identity.uid,
-                         identity.gid};
-    if (!service.empty())
-        options.args.insert(options.args.end(), {"--service", service});
-    std::unique_ptr<Zygote> zygote(new Zygote(loop, UniqueFd(pair[0]), std::move(module), identity, owner));
-    if (auto spawned = zygote->process_.spawn(options, std::move(theirs)); !spawned)
+    auto pair = socket_pair();
+    if (!pair)
+        return pair.error();
+    SpawnOptions options = Worker::spawn_options(program, service, module->manifest, identity);
+    options.args.insert(options.args.begin(), "--zygote");
+    std::unique_ptr<Zygote> zygote(new Zygote(loop, std::move(pair->first), std::move(module), identity, owner));
+    if (auto spawned = zygote->process_.spawn(options, std::move(pair->second)); !spawned)
         return spawned.error();
     zygote->deadline_.start(kReadyBoundMs);
     return zygote;
@@ -57,23 +45,20 @@ Zygote::Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module
 bool Zygote::fork() {
     if (state_ != State::Ready || waiting_.size() >= kMaxForks)
         return false;
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return false;
-    UniqueFd ours(pair[0]), theirs(pair[1]);
+    auto pair = socket_pair();
     auto pipes = open_output_pipes();
     auto area = open_crash_area();
-    if (!pipes || !area)
+    if (!pair || !pipes || !area)
         return false;
     UniqueFd its_area(::fcntl(area->get(), F_DUPFD_CLOEXEC, 0));
     if (!its_area)
         return false;
     if (waiting_.empty())
         deadline_.start(kForkBoundMs);
-    waiting_.push_back({next_seq_, std::move(ours), std::move(pipes->read_ends), std::move(*area)});
+    waiting_.push_back({next_seq_, std::move(pair->first), std::move(pipes->read_ends), std::move(*area)});
     peer_.send(std::move(Message(BERTH_MSG_FORK)
                              .with(BERTH_KEY_SEQ, next_seq_++)
-                             .with_fd(std::move(theirs))
+                             .with_fd(std::move(pair->second))
                              .with_fd(std::move(pipes->write_ends[0]))
                              .with_fd(std::move(pipes->write_ends[1]))
                              .with_fd(std::move(its_area))));
