@@ -162,6 +162,12 @@ static void berth_once(void *argument) {
     berth_reply_free(&reply);
 }
 
+static void berth_after_pause(void *argument) {
+    usleep(PAUSE_US);
+    began_ns = now_ns();
+    berth_once(argument);
+}
+
 static void berth_open_and_close(void *argument) {
     berth_client *client = argument;
     berth_context context;
@@ -181,6 +187,7 @@ static struct row measure_berth(void) {
         berth_method(direct.context, "echo", &direct.method))
         die("no echo module");
     row.back_to_back = measure(berth_once, &direct);
+    row.after_pause = measure(berth_after_pause, &direct);
     row.open_close = measure(berth_open_and_close, &client);
     berth_disconnect(client);
     return row;
@@ -232,7 +239,7 @@ int main(int argc, char **argv) {
     printf("microseconds; 64 bytes of reply; bound: 1.15 x in process + berth's own\n");
     printf("%-16s %9s %10s %9s %10s %9s %9s %7s\n", "", "in process", "p99", "stub", "p99", "berth", "bound", "ratio");
     print("back to back", in_process.back_to_back, stub.back_to_back, berth.back_to_back);
-    print("after a pause", in_process.after_pause, stub.after_pause, berth.back_to_back);
+    print("after a pause", in_process.after_pause, stub.after_pause, berth.after_pause);
     print("caller spins", in_process.spinning, stub.spinning, berth.back_to_back);
     print("open + close", in_process.open_close, stub.open_close, berth.open_close);
     return 0;
