@@ -176,6 +176,18 @@ static void destroy_in_flight(void) {
     print_record(&never);
 }
 
+/* A context's callbacks have the mask of its maker, whoever made the one before. */
+static void with_another_mask(void) {
+    sigset_t other;
+    sigemptyset(&other);
+    sigaddset(&other, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &other, NULL);
+    remember_mask();
+    void *ctx = created("with another mask");
+    ask("its echo", my_timer_echo, ctx, echo_of("hi", 0));
+    destroy("its destroy", ctx);
+}
+
 static int conversation(void) {
     char address[40];
     struct record record = RECORD("create"), fired = RECORD("on_echo_fired");
@@ -195,6 +207,7 @@ static int conversation(void) {
     after_destroy(ctx);
     failing_create();
     destroy_in_flight();
+    with_another_mask();
     return 0;
 }
 

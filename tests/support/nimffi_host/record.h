@@ -14,7 +14,7 @@
 struct told {
     int code;
     bool on_caller; /* on the thread that called, before the call returned */
-    bool mask_ok;   /* with the signal mask of main(), which made the context */
+    bool mask_ok;   /* with the signal mask that was remembered: its maker's */
     uint32_t order; /* of all callbacks of the program */
     size_t len;
     char *data;
