@@ -235,9 +235,9 @@ static void session(const struct state *before) {
     equal("connect", "connect", berth_connect(&options, &client), BERTH_RET_OK);
     compare("after connect", before, 5);
     berth_context context = open_echo("open", client);
-    compare("after open", before, 7);
+    compare("after open", before, 8);
     equal("call", "echo", call(context, "echo", "x", 1), BERTH_RET_OK);
-    compare("after a call", before, 7);
+    compare("after a call", before, 8);
     equal("submit", "submit", berth_submit(context, berth_method_id("echo", 4), "x", 1, on_answer, &answer, &id), 0);
     equal("submit", "its answer", wait_answer(&answer), BERTH_RET_OK);
     equal("listen", "listen", berth_listen(context, "tick", on_answer, &event, &listener), 0);
@@ -246,9 +246,9 @@ static void session(const struct state *before) {
     equal("reap", "submit", berth_submit(context, berth_method_id("echo", 4), "x", 1, NULL, NULL, &id), 0);
     check(berth_poll_fd(context) >= 0, "reap", "poll fd", 0, 0);
     equal("reap", "reap", berth_reap(context, &completion, 1, 60000), 1);
-    compare("with callbacks, events and polling", before, 7);
+    compare("with callbacks, events and polling", before, 8);
     equal("crash", "die", call(context, "die", die, sizeof die - 1), BERTH_RET_WORKER_DIED);
-    compare("after the worker's crash", before, 7);
+    compare("after the worker's crash", before, 8);
     equal("crash", "close", berth_close(context, NULL, NULL), BERTH_RET_OK);
     context = open_echo("open again", client);
     equal("open again", "echo", call(context, "echo", "x", 1), BERTH_RET_OK);
