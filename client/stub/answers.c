@@ -6,9 +6,8 @@
 #include "status.h"
 #include "stub.h"
 
-static __thread unsigned depth;        /* callbacks of the host's that this thread is in */
-static __thread int callback_thread;
-static __thread const void *mask_of; /* the context, by its address, whose mask the thread has */
+static __thread unsigned depth;      /* callbacks of the host's that this thread is in */
+static __thread const void *mask_of; /* of a thread for callbacks: the context, by its address, whose mask it has */
 
 int stub_inside_callback(void) { return depth != 0; }
 
@@ -18,12 +17,11 @@ int stub_inside_callback(void) { return depth != 0; }
 void stub_callback_thread(const struct stub_context *context) {
     if (mask_of == context->address)
         return;
-    callback_thread = 1;
     mask_of = context->address;
     pthread_sigmask(SIG_SETMASK, &context->mask, NULL);
 }
 
-int stub_is_callback_thread(void) { return callback_thread; }
+int stub_is_callback_thread(void) { return mask_of != NULL; }
 
 static const char *text_of(int ret) {
     switch (ret) {
