@@ -1,7 +1,6 @@
 // The threads that run callbacks: kept for the contexts to come, and given back like new.
 #include <csignal>
 #include <doctest/doctest.h>
-#include <filesystem>
 #include <memory>
 #include <pthread.h>
 #include <set>
@@ -16,10 +15,7 @@ using namespace berth::test;
 
 namespace {
 
-size_t threads_here() {
-    auto tasks = std::filesystem::directory_iterator("/proc/self/task");
-    return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
-}
+size_t threads_here() { return entries("/proc/self/task"); }
 
 // What the first callback of a context finds.
 struct Seen {

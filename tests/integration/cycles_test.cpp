@@ -2,7 +2,6 @@
 // to the next.
 #include <algorithm>
 #include <doctest/doctest.h>
-#include <filesystem>
 #include <memory>
 #include <sstream>
 #include <unistd.h>
@@ -24,14 +23,6 @@ constexpr bool kCountMappings = false; // a sanitizer's own come and go
 constexpr int kCycles = 100000;
 constexpr bool kCountMappings = true;
 #endif
-
-size_t entries(const std::string &folder) {
-    std::error_code error;
-    size_t count = 0;
-    for (auto at = std::filesystem::directory_iterator(folder, error); at != std::filesystem::directory_iterator(); at.increment(error))
-        count++;
-    return count;
-}
 
 size_t lines(const std::string &text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
 

@@ -53,6 +53,15 @@ void write_file(const std::string &path, const std::string &text) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
 }
 
+size_t entries(const std::string &folder) {
+    std::error_code error;
+    size_t count = 0;
+    for (auto at = std::filesystem::directory_iterator(folder, error); at != std::filesystem::directory_iterator();
+         at.increment(error))
+        count++;
+    return count;
+}
+
 std::string needed_variable(const char *name) {
     const char *value = std::getenv(name);
     if (!value || !*value)

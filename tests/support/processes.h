@@ -17,6 +17,8 @@ void sleep_ms(int ms);
 
 std::string read_file(const std::string &path);
 void write_file(const std::string &path, const std::string &text);
+// How many a folder has; 0 when it is not there.
+size_t entries(const std::string &folder);
 // From the environment; aborts the test when it is not there.
 std::string needed_variable(const char *name);
 

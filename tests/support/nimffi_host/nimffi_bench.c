@@ -146,11 +146,14 @@ struct direct {
     uint32_t method;
 };
 
-static void call_after_pause(void *argument) {
-    struct caller *caller = argument;
+static void pause_first(void) {
     usleep(PAUSE_US);
     began_ns = now_ns();
-    call_once(caller);
+}
+
+static void call_after_pause(void *argument) {
+    pause_first();
+    call_once(argument);
 }
 
 static void berth_once(void *argument) {
@@ -163,8 +166,7 @@ static void berth_once(void *argument) {
 }
 
 static void berth_after_pause(void *argument) {
-    usleep(PAUSE_US);
-    began_ns = now_ns();
+    pause_first();
     berth_once(argument);
 }
 
