@@ -4,7 +4,8 @@
  * only form in code, and control_codec.c the only reader and writer. Numbers are append-only.
  *
  * A message is a flat map: key 0 is the type, the other keys are fields. Each type has a row in
- * berth_control_shapes: which fields it must and may have, and how many descriptors travel with it. */
+ * berth_control_shapes: which fields it must and may have, and how many descriptors travel with it. One that may have
+ * DESCRIPTORS may bring more: as many as that has bits. */
 #ifndef BERTH_PROTO_CONTROL_H
 #define BERTH_PROTO_CONTROL_H
 
@@ -16,16 +17,16 @@ extern "C" {
 #endif
 
 #define BERTH_CONTROL_VERSION_MIN 1u
-#define BERTH_CONTROL_VERSION_MAX 2u
+#define BERTH_CONTROL_VERSION_MAX 3u
 #define BERTH_CONTROL_MAX_PACKET 65536u /* larger bodies (status, crashes) travel as a sealed memfd */
-#define BERTH_CONTROL_MAX_FDS 4u
+#define BERTH_CONTROL_MAX_FDS 8u
 #define BERTH_TOKEN_SIZE 16u
 
 enum berth_control_type {
     BERTH_MSG_HELLO = 1,         /* host → supervisor, first */
     BERTH_MSG_WELCOME = 2,       /* supervisor → host */
     BERTH_MSG_REFUSED = 3,       /* supervisor → host: the request with this seq failed */
-    BERTH_MSG_OPEN = 4,          /* host → supervisor; fds: segment, host's eventfd, worker's doorbell eventfd */
+    BERTH_MSG_OPEN = 4,          /* host → supervisor; fds: segment, wake socket (version 1, 2: two eventfds) */
     BERTH_MSG_OPENED = 5,        /* supervisor → host; fd: the worker's pidfd */
     BERTH_MSG_CLOSING = 6,       /* host → supervisor: the lease ends; take the worker back by the bound */
     BERTH_MSG_WORKER_DIED = 7,   /* supervisor → host */
@@ -33,7 +34,7 @@ enum berth_control_type {
     BERTH_MSG_STATUS_REPLY = 9,  /* supervisor → host; fd: memfd with one CBOR map */
     BERTH_MSG_READY = 10,        /* worker → supervisor: module loaded */
     BERTH_MSG_LOAD_FAILED = 11,  /* worker → supervisor: module cannot be used */
-    BERTH_MSG_LEASE = 12,        /* supervisor → worker; fds: segment, host's eventfd, doorbell, host's pidfd */
+    BERTH_MSG_LEASE = 12,        /* supervisor → worker; fds: those of open, then the host's pidfd */
     BERTH_MSG_RECYCLED = 13,     /* worker → supervisor: the context is gone */
     BERTH_MSG_RETIRE = 14,       /* supervisor → worker: exit */
     BERTH_MSG_HOST_BROKE = 15,   /* worker → supervisor: the host's segment or frames cannot be */
@@ -90,7 +91,17 @@ enum berth_control_key {
     BERTH_KEY_STICKY = 30,      /* uint: 1 when an event overflow is for good */
     BERTH_KEY_PHASE = 31,       /* uint: 0 the context serves, 1 it is being closed */
     BERTH_KEY_ATTEMPT = 32,     /* uint: which asking for a worker this is; the segment's lease_claim has the same */
-    BERTH_KEY_COUNT = 33
+    BERTH_KEY_DESCRIPTORS = 33, /* uint, bits of berth_descriptor: which follow those that must be there */
+    BERTH_KEY_FEATURES = 34,    /* uint, bits: what the sender understands; none is given out yet */
+    BERTH_KEY_WHY = 35,         /* text, for the host: why its context is ended */
+    BERTH_KEY_COUNT = 36
+};
+
+/* Descriptors that a message may bring, in the order of their bits. A receiver closes those that it does not know. */
+enum berth_descriptor {
+    BERTH_DESCRIPTOR_CWD = 1,          /* the host's working directory, O_PATH; of a later time, as those below */
+    BERTH_DESCRIPTOR_HOST_STATS = 2,   /* the host's page of counters */
+    BERTH_DESCRIPTOR_WORKER_STATS = 4  /* the worker's */
 };
 
 enum berth_control_kind { BERTH_FIELD_ABSENT = 0, BERTH_FIELD_UINT = 1, BERTH_FIELD_BYTES = 2, BERTH_FIELD_TEXT = 3 };
@@ -111,7 +122,7 @@ struct berth_control_shape {
     const char *name;
     uint64_t required; /* bit k: key k */
     uint64_t optional;
-    uint32_t fds;
+    uint32_t fds_min, fds_max; /* without those that DESCRIPTORS names */
 };
 extern const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT];
 extern const uint8_t berth_control_kinds[BERTH_KEY_COUNT];
@@ -120,6 +131,10 @@ void berth_control_init(struct berth_control_message *message, uint32_t type);
 void berth_control_set_uint(struct berth_control_message *message, uint32_t key, uint64_t number);
 void berth_control_set_text(struct berth_control_message *message, uint32_t key, const char *text, size_t len);
 void berth_control_set_bytes(struct berth_control_message *message, uint32_t key, const void *bytes, size_t len);
+
+/* How many of `fds` descriptors, which came or are to go with this message, are those that it must have: its first. The
+ * rest is what DESCRIPTORS names. -EBADMSG: so many cannot be. */
+int berth_control_needed_fds(const struct berth_control_message *message, uint32_t fds);
 
 /* Bytes written to `out`, or -EMSGSIZE when it does not fit, -EINVAL when the message lacks a required field. */
 long berth_control_encode(const struct berth_control_message *message, uint8_t *out, size_t capacity);

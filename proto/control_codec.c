@@ -7,48 +7,53 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define KEY(name) (UINT64_C(1) << BERTH_KEY_##name)
 
 const struct berth_control_shape berth_control_shapes[BERTH_MSG_TYPE_COUNT] = {
-    [BERTH_MSG_HELLO] = {"hello", KEY(VERSION_MIN) | KEY(VERSION_MAX), KEY(NAME), 0},
-    [BERTH_MSG_WELCOME] = {"welcome", KEY(VERSION) | KEY(NAME) | KEY(PID), 0, 0},
-    [BERTH_MSG_REFUSED] = {"refused", KEY(SEQ) | KEY(RET) | KEY(TEXT), 0, 0},
-    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE), KEY(TIMEOUT_MS) | KEY(CONTEXT) | KEY(ATTEMPT), 3},
+    [BERTH_MSG_HELLO] = {"hello", KEY(VERSION_MIN) | KEY(VERSION_MAX), KEY(NAME) | KEY(FEATURES), 0, 0},
+    [BERTH_MSG_WELCOME] = {"welcome", KEY(VERSION) | KEY(NAME) | KEY(PID), KEY(FEATURES), 0, 0},
+    [BERTH_MSG_REFUSED] = {"refused", KEY(SEQ) | KEY(RET) | KEY(TEXT), 0, 0, 0},
+    [BERTH_MSG_OPEN] = {"open", KEY(SEQ) | KEY(MODULE),
+                        KEY(TIMEOUT_MS) | KEY(CONTEXT) | KEY(ATTEMPT) | KEY(DESCRIPTORS) | KEY(FEATURES), 2, 3},
     [BERTH_MSG_OPENED] = {"opened",
                           KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(METHODS) |
                               KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
-                          KEY(START_GRACE_MS), 1},
-    [BERTH_MSG_CLOSING] = {"closing", KEY(CONTEXT) | KEY(TIMEOUT_MS), 0, 0},
+                          KEY(START_GRACE_MS), 1, 1},
+    [BERTH_MSG_CLOSING] = {"closing", KEY(CONTEXT) | KEY(TIMEOUT_MS), 0, 0, 0},
     [BERTH_MSG_WORKER_DIED] = {"worker_died", KEY(CONTEXT) | KEY(PID) | KEY(USES),
-                               KEY(SIGNAL) | KEY(STATUS) | KEY(LOG) | KEY(TEXT), 0},
-    [BERTH_MSG_STATUS] = {"status", KEY(SEQ), 0, 0},
-    [BERTH_MSG_STATUS_REPLY] = {"status_reply", KEY(SEQ), 0, 1},
-    [BERTH_MSG_READY] = {"ready", KEY(PID) | KEY(METHODS) | KEY(METHOD_NAMES) | KEY(MODULE_VERSION), 0, 0},
-    [BERTH_MSG_LOAD_FAILED] = {"load_failed", KEY(TEXT), 0, 0},
+                               KEY(SIGNAL) | KEY(STATUS) | KEY(LOG) | KEY(TEXT), 0, 0},
+    [BERTH_MSG_STATUS] = {"status", KEY(SEQ), 0, 0, 0},
+    [BERTH_MSG_STATUS_REPLY] = {"status_reply", KEY(SEQ), 0, 1, 1},
+    [BERTH_MSG_READY] = {"ready", KEY(PID) | KEY(METHODS) | KEY(METHOD_NAMES) | KEY(MODULE_VERSION), KEY(FEATURES), 0,
+                         0},
+    [BERTH_MSG_LOAD_FAILED] = {"load_failed", KEY(TEXT), 0, 0, 0},
     [BERTH_MSG_LEASE] = {"lease", KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS),
-                         KEY(GATED) | KEY(MAX_EVENTS) | KEY(MAX_EVENT_BYTES) | KEY(STICKY) | KEY(ATTEMPT), 4},
-    [BERTH_MSG_RECYCLED] = {"recycled", KEY(CONTEXT) | KEY(OUTCOME) | KEY(CUT_OFF), 0, 0},
-    [BERTH_MSG_RETIRE] = {"retire", 0, 0, 0},
-    [BERTH_MSG_HOST_BROKE] = {"host_broke", KEY(CONTEXT) | KEY(TEXT), 0, 0},
-    [BERTH_MSG_RECYCLE] = {"recycle", KEY(CONTEXT), 0, 0},
-    [BERTH_MSG_COUNT] = {"count", KEY(CONTEXT), 0, 0},
-    [BERTH_MSG_COUNTED] = {"counted", KEY(CONTEXT) | KEY(IN_FLIGHT), 0, 0},
-    [BERTH_MSG_TEARDOWN] = {"teardown", KEY(CONTEXT), 0, 0},
-    [BERTH_MSG_RECYCLE_NOW] = {"recycle_now", KEY(CONTEXT), 0, 0},
-    [BERTH_MSG_CRASHES] = {"crashes", KEY(SEQ), 0, 0},
-    [BERTH_MSG_CRASHES_REPLY] = {"crashes_reply", KEY(SEQ), 0, 1},
-    [BERTH_MSG_RESET] = {"reset", KEY(SEQ) | KEY(MODULE), 0, 0},
-    [BERTH_MSG_RESET_DONE] = {"reset_done", KEY(SEQ), 0, 0},
-    [BERTH_MSG_REJOIN] = {"rejoin", KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN), 0, 0},
-    [BERTH_MSG_REJOINED] = {"rejoined", KEY(SEQ) | KEY(CONTEXT), 0, 0},
+                         KEY(GATED) | KEY(MAX_EVENTS) | KEY(MAX_EVENT_BYTES) | KEY(STICKY) | KEY(ATTEMPT) |
+                             KEY(DESCRIPTORS) | KEY(FEATURES), 3, 4},
+    [BERTH_MSG_RECYCLED] = {"recycled", KEY(CONTEXT) | KEY(OUTCOME) | KEY(CUT_OFF), 0, 0, 0},
+    [BERTH_MSG_RETIRE] = {"retire", 0, 0, 0, 0},
+    [BERTH_MSG_HOST_BROKE] = {"host_broke", KEY(CONTEXT) | KEY(TEXT), 0, 0, 0},
+    [BERTH_MSG_RECYCLE] = {"recycle", KEY(CONTEXT), KEY(WHY), 0, 0},
+    [BERTH_MSG_COUNT] = {"count", KEY(CONTEXT), 0, 0, 0},
+    [BERTH_MSG_COUNTED] = {"counted", KEY(CONTEXT) | KEY(IN_FLIGHT), 0, 0, 0},
+    [BERTH_MSG_TEARDOWN] = {"teardown", KEY(CONTEXT), 0, 0, 0},
+    [BERTH_MSG_RECYCLE_NOW] = {"recycle_now", KEY(CONTEXT), 0, 0, 0},
+    [BERTH_MSG_CRASHES] = {"crashes", KEY(SEQ), 0, 0, 0},
+    [BERTH_MSG_CRASHES_REPLY] = {"crashes_reply", KEY(SEQ), 0, 1, 1},
+    [BERTH_MSG_RESET] = {"reset", KEY(SEQ) | KEY(MODULE), 0, 0, 0},
+    [BERTH_MSG_RESET_DONE] = {"reset_done", KEY(SEQ), 0, 0, 0},
+    [BERTH_MSG_REJOIN] = {"rejoin", KEY(SEQ) | KEY(CONTEXT) | KEY(TOKEN), 0, 0, 0},
+    [BERTH_MSG_REJOINED] = {"rejoined", KEY(SEQ) | KEY(CONTEXT), 0, 0, 0},
     [BERTH_MSG_REJOIN_WORKER] = {"rejoin_worker",
                                  KEY(CONTEXT) | KEY(TOKEN) | KEY(GENERATION) | KEY(PID) | KEY(MODULE) |
                                      KEY(MODULE_VERSION) | KEY(METHODS) | KEY(DRAIN_MS) | KEY(TEARDOWN_MS) | KEY(PHASE),
-                                 0, 1},
-    [BERTH_MSG_ADOPTED] = {"adopted", KEY(CONTEXT), 0, 1},
-    [BERTH_MSG_FORK] = {"fork", KEY(SEQ), 0, 4},
-    [BERTH_MSG_FORKED] = {"forked", KEY(SEQ) | KEY(PID), 0, 0},
-    [BERTH_MSG_NO_FORK] = {"no_fork", KEY(TEXT), 0, 0},
+                                 0, 1, 1},
+    [BERTH_MSG_ADOPTED] = {"adopted", KEY(CONTEXT), 0, 1, 1},
+    [BERTH_MSG_FORK] = {"fork", KEY(SEQ), 0, 4, 4},
+    [BERTH_MSG_FORKED] = {"forked", KEY(SEQ) | KEY(PID), 0, 0, 0},
+    [BERTH_MSG_NO_FORK] = {"no_fork", KEY(TEXT), 0, 0, 0},
 };
 
 const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
@@ -85,6 +90,9 @@ const uint8_t berth_control_kinds[BERTH_KEY_COUNT] = {
     [BERTH_KEY_STICKY] = BERTH_FIELD_UINT,
     [BERTH_KEY_PHASE] = BERTH_FIELD_UINT,
     [BERTH_KEY_ATTEMPT] = BERTH_FIELD_UINT,
+    [BERTH_KEY_DESCRIPTORS] = BERTH_FIELD_UINT,
+    [BERTH_KEY_FEATURES] = BERTH_FIELD_UINT,
+    [BERTH_KEY_WHY] = BERTH_FIELD_TEXT,
 };
 
 void berth_control_init(struct berth_control_message *message, uint32_t type) {
@@ -124,6 +132,19 @@ static const struct berth_control_shape *shape_of(uint64_t type) {
     if (type >= BERTH_MSG_TYPE_COUNT || !berth_control_shapes[type].name)
         return NULL;
     return &berth_control_shapes[type];
+}
+
+static uint32_t named_fds(const struct berth_control_message *message) {
+    return (uint32_t)__builtin_popcountll(message->fields[BERTH_KEY_DESCRIPTORS].number);
+}
+
+int berth_control_needed_fds(const struct berth_control_message *message, uint32_t fds) {
+    const struct berth_control_shape *shape = shape_of(message->type);
+    uint32_t named = named_fds(message);
+    if (!shape || fds > BERTH_CONTROL_MAX_FDS || fds < named || fds - named < shape->fds_min ||
+        fds - named > shape->fds_max)
+        return -EBADMSG;
+    return (int)(fds - named);
 }
 
 struct sink {
@@ -224,25 +245,6 @@ static int next_item(struct reader *reader, struct item *item) {
     return 0;
 }
 
-static int utf8_valid(const uint8_t *s, size_t len) {
-    for (size_t i = 0; i < len;) {
-        uint8_t lead = s[i++];
-        int more = lead < 0x80 ? 0 : (lead >> 5) == 6 ? 1 : (lead >> 4) == 14 ? 2 : (lead >> 3) == 30 ? 3 : -1;
-        uint32_t point = more <= 0 ? lead : lead & (0x3fu >> more);
-        if (more < 0)
-            return 0;
-        for (int k = 0; k < more; k++, i++) {
-            if (i >= len || (s[i] & 0xc0) != 0x80)
-                return 0;
-            point = point << 6 | (s[i] & 0x3f);
-        }
-        static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-        if (point < least[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-            return 0;
-    }
-    return 1;
-}
-
 __attribute__((format(printf, 3, 4))) static int bad(char *why, size_t why_size, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -265,13 +267,25 @@ static int take_field(struct berth_control_message *message, uint64_t key, const
         return bad(why, why_size, "key %llu has the wrong kind", (unsigned long long)key);
     if (field->kind != BERTH_FIELD_ABSENT)
         return bad(why, why_size, "key %llu stands twice", (unsigned long long)key);
-    if (kind == BERTH_FIELD_TEXT && !utf8_valid(value->data, value->len))
+    if (kind == BERTH_FIELD_TEXT && !berth_utf8_valid(value->data, value->len))
         return bad(why, why_size, "key %llu is not UTF-8", (unsigned long long)key);
     field->kind = kind;
     field->number = value->number;
     field->data = value->data;
     field->len = value->len;
     return 0;
+}
+
+static int wrong_fds(const struct berth_control_shape *shape, uint32_t fds, uint32_t named, char *why,
+                     size_t why_size) {
+    uint32_t least = shape->fds_min + named, most = shape->fds_max + named;
+    if (most > BERTH_CONTROL_MAX_FDS)
+        most = BERTH_CONTROL_MAX_FDS;
+    if (least > most)
+        return bad(why, why_size, "%s names %u more descriptors: too many", shape->name, named);
+    if (least == most)
+        return bad(why, why_size, "%s came with %u descriptors, not %u", shape->name, fds, least);
+    return bad(why, why_size, "%s came with %u descriptors, not %u to %u", shape->name, fds, least, most);
 }
 
 int berth_control_decode(const uint8_t *packet, size_t len, uint32_t fds, struct berth_control_message *message,
@@ -310,8 +324,8 @@ int berth_control_decode(const uint8_t *packet, size_t len, uint32_t fds, struct
     uint64_t extra = present_keys(message) & ~(shape->required | shape->optional);
     if (extra)
         return bad(why, why_size, "%s may not have key %d", shape->name, __builtin_ctzll(extra));
-    if (fds != shape->fds)
-        return bad(why, why_size, "%s came with %u descriptors, not %u", shape->name, fds, shape->fds);
+    if (berth_control_needed_fds(message, fds) < 0)
+        return wrong_fds(shape, fds, named_fds(message), why, why_size);
     if (message->fields[BERTH_KEY_TOKEN].kind && message->fields[BERTH_KEY_TOKEN].len != BERTH_TOKEN_SIZE)
         return bad(why, why_size, "key %d: a token has 16 bytes", BERTH_KEY_TOKEN);
     if (message->fields[BERTH_KEY_METHODS].len % 4)

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel_clock.h"
+
 /* Sleeps while *word == expected, until woken, or until `deadline_ns` of CLOCK_MONOTONIC (0: no deadline).
  * Returns 0 when woken, or -EAGAIN, -EINTR, -ETIMEDOUT. A return of 0 says nothing about *word: look again. */
 static inline int berth_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline_ns) {
@@ -30,12 +32,6 @@ static inline int berth_futex_wake(uint32_t *word, int count) {
     long rc = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
     errno = saved;
     return rc < 0 ? 0 : (int)rc;
-}
-
-static inline uint64_t berth_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 #endif

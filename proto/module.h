@@ -68,6 +68,17 @@ struct berth_worker {
      * A worker whose `size` does not reach this far has no such function: a module that calls it looks first
      * (worker->size >= offsetof(struct berth_worker, call) + sizeof worker->call). */
     int (*call)(const char *method, const void *data, size_t len, berth_answer done, void *user_data);
+
+    /* Sends the host bytes of a request before its answer: parts of a large result, say. They come one by one, in order,
+     * all before the answer. Copied before the call returns. Waits while more than 1 MiB of this request is on its way
+     * unread; other requests are answered meanwhile, from other threads. On the library thread it holds up the context.
+     *
+     * 0. 1: left out, the host is too old for it (progress may do), or the request is the module's own. -1: nobody wants
+     * them: the request was answered already, or was cancelled, or is unknown, the context is being cut off or its host
+     * is gone; or there are over 16 MiB.
+     *
+     * A worker whose `size` does not reach this far has no such function (see call). */
+    int (*data)(berth_request request, const void *bytes, size_t len);
 };
 
 #define BERTH_METHOD_STATIC 1u /* context-free: runs without `create`, with a NULL instance */

@@ -49,6 +49,10 @@ static inline uint64_t berth_frame_span(uint32_t payload) {
     return ((uint64_t)payload + BERTH_FRAME_HEADER_SIZE + (BERTH_FRAME_ALIGN - 1)) & ~(uint64_t)(BERTH_FRAME_ALIGN - 1);
 }
 
+/* What a DATA frame counts against BERTH_DATA_CREDIT, and a CREDIT gives back for it: the room that it takes in the
+ * ring. So many small ones are not free. */
+static inline uint32_t berth_data_cost(uint32_t payload) { return (uint32_t)berth_frame_span(payload); }
+
 static inline struct berth_ring_run *berth_ring_newest(struct berth_ring_producer *p) {
     return &p->runs[p->run_count - 1];
 }
@@ -257,7 +261,7 @@ static inline int berth_ring_peek(struct berth_ring_consumer *c, struct berth_fr
         if (header->kind == BERTH_FRAME_JUMP) {
             /* Never two in a row: a peer that publishes nothing else would keep this loop, and the caller, for ever.
              * One is always published together with the frame behind it. */
-            if (jumped || header->size || header->flags || header->code || header->reserved0 || header->reserved1 ||
+            if (jumped || header->size || header->flags || header->code || header->reserved0 || header->stamp ||
                 header->id % BERTH_FRAME_ALIGN || header->id >= c->capacity || published <= BERTH_FRAME_ALIGN)
                 return -EBADMSG;
             c->at = header->id;
@@ -266,7 +270,7 @@ static inline int berth_ring_peek(struct berth_ring_consumer *c, struct berth_fr
         }
         uint64_t span = berth_frame_span(header->size);
         if (header->kind >= BERTH_FRAME_KIND_COUNT || header->size > BERTH_MAX_PAYLOAD || header->flags ||
-            header->reserved0 || header->reserved1 || span > to_end || span > published)
+            header->reserved0 || span > to_end || span > published)
             return -EBADMSG;
         c->span = span;
         *payload = c->bytes + c->at + BERTH_FRAME_HEADER_SIZE;

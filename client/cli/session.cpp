@@ -15,11 +15,12 @@ Result<Client> connect(const ConnectOptions &options) {
     raw.socket_path = or_null(options.socket);
     raw.module_dir = or_null(options.module_dir);
     berth_client client{};
+    Reply why;
+    raw.why = why.raw();
     int ret = berth_connect(&raw, &client);
     if (ret == BERTH_RET_OK)
         return Client(client);
-    std::string where = options.socket.empty() ? "" : " at " + options.socket;
-    return Error{ret, ret == BERTH_RET_UNAVAILABLE ? "no supervisor" + where : "cannot connect" + where};
+    return Error{ret, why.text()};
 }
 
 Result<Context> open(const Client &client, const std::string &module, ByteView config) {

@@ -7,15 +7,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-int bg_connect(uint32_t flags, const char *socket_path, const char *module_dir, uint64_t *client) {
-    struct berth_options options = {
-        .size = sizeof options, .flags = flags, .socket_path = socket_path, .module_dir = module_dir};
-    berth_client handle;
-    int ret = berth_connect(&options, &handle);
-    *client = handle.bits;
-    return ret;
-}
-
 int bg_disconnect(uint64_t client) { return berth_disconnect((berth_client){client}); }
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
@@ -58,6 +49,21 @@ void bg_take(uintptr_t block, uint8_t *to) {
         memcpy(to, reply->data, reply->len);
     berth_reply_free(reply);
     free(reply);
+}
+
+int bg_connect(uint32_t flags, const char *socket_path, const char *module_dir, uint64_t *client,
+               struct bg_answer *why) {
+    struct berth_reply reply;
+    struct berth_options options = {.size = sizeof options,
+                                    .flags = flags,
+                                    .socket_path = socket_path,
+                                    .module_dir = module_dir,
+                                    .why = &reply};
+    berth_client handle;
+    int ret = berth_connect(&options, &handle);
+    *client = handle.bits;
+    put(&reply, NULL, 0, why);
+    return ret;
 }
 
 int bg_status(uint64_t client, struct bg_answer *answer) {

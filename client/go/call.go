@@ -17,7 +17,8 @@ const roomForSmall = 512
 
 // Call calls a method: req is encoded as CBOR, and the reply is decoded into what resp points at. req may be Raw or nil
 // (no payload at all), resp *Raw or nil (the reply is dropped). When ctx ends first, the module is told to cancel, and
-// the error is ErrTimeout or ErrCancelled, which are context.DeadlineExceeded and context.Canceled also.
+// the error is ErrTimeout or ErrCancelled, which are context.DeadlineExceeded and context.Canceled also. Data that the
+// module sends before its reply is passed over, as it comes: the module does not wait for anybody to read it.
 func (c *Context) Call(ctx context.Context, method string, req, resp any) error {
 	s := scratches.Get().(*scratch)
 	request, err := encode(&s.request, req)

@@ -266,3 +266,30 @@ func must[T any](value T, err error) T {
 	}
 	return value
 }
+
+// What a module sends on its way is not its answer. There is more of it than may be unread: the module waits for good
+// where nobody takes it.
+func TestDataOnTheWayIsNotTheAnswer(t *testing.T) {
+	c := echo(t)
+	ctx := background(t)
+	stream := func(count, bytes int) map[string]any { return map[string]any{"count": count, "bytes": bytes} }
+	var futures []*berth.Future
+	counts := make([]int, 8)
+	for i := range counts {
+		futures = append(futures, c.Go(ctx, "stream", stream(40+i, 65536*(i%2)), &counts[i]))
+	}
+	for round := 0; round < 50; round++ {
+		var count int
+		if err := c.Call(ctx, "stream", stream(round, 8), &count); err != nil || count != round {
+			t.Fatalf("%d, %v", count, err)
+		}
+		if reply, err := c.CallRaw(ctx, "echo", []byte("meanwhile")); err != nil || string(reply) != "meanwhile" {
+			t.Fatalf("%q, %v", reply, err)
+		}
+	}
+	for i, future := range futures {
+		if err := future.Err(); err != nil || counts[i] != 40+i {
+			t.Errorf("%d, %v", counts[i], err)
+		}
+	}
+}

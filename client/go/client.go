@@ -29,7 +29,7 @@ type Client struct {
 const blockingAtMost = 8
 
 // Dial connects to the service; when none answers, it starts a private supervisor, which ends with the Client. When ctx
-// ends first the attempt is given up (it ends by itself, ten seconds at most).
+// ends first the attempt is given up (it ends by itself, ten seconds at most). The text of an error names path and cause.
 func Dial(ctx context.Context, opts ...Option) (*Client, error) {
 	o := options{log: silent{}}
 	for _, opt := range opts {
@@ -71,8 +71,10 @@ func connect(o options) (*Client, error) {
 	defer freeSocket()
 	moduleDir, freeModuleDir := cStringOrNil(o.moduleDir)
 	defer freeModuleDir()
-	if ret := Code(C.bg_connect(C.uint32_t(o.flags), socket, moduleDir, &c.bits)); ret != retOK {
-		return nil, &Error{Op: "dial", What: o.socket, Code: ret}
+	var answer C.struct_bg_answer
+	ret := Code(C.bg_connect(C.uint32_t(o.flags), socket, moduleDir, &c.bits, &answer))
+	if why := takeBlock(nil, &answer); ret != retOK {
+		return nil, failure("dial", o.socket, ret, why)
 	}
 	return c, nil
 }

@@ -24,7 +24,7 @@ const (
 	ErrUnavailable     Code = 12
 	ErrDenied          Code = 13
 	ErrProtocol        Code = 14
-	ErrForked          Code = 15
+	ErrForked          Code = 15 // in a child of the process that dialed, which may dial for itself
 	ErrNoModule        Code = 16
 	ErrCancelled       Code = 17
 	ErrExhausted       Code = 18

@@ -197,6 +197,7 @@ func (r *reaper) deliver(c *Context, items []C.struct_bg_item) {
 			f.done <- struct{}{}
 		case C.BERTH_EVENT:
 			c.events.deliver(uint64(item.ticket), payload)
+		case C.BERTH_DATA: // not the answer; nobody here has a place for it
 		case C.BERTH_PROGRESS:
 			c.client.log.warn("berth: a request takes long", "module", c.module, "request", fmt.Sprint(uint64(item.id)),
 				"ms", string(payload))

@@ -63,7 +63,7 @@ void stub_tell(FFICallback cb, void *ud, int ret, const uint8_t *data, size_t le
     if (ret == BERTH_RET_WORKER_DIED && len) {
         len = stub_death_text(data, len, death, sizeof death);
         data = (const uint8_t *)death;
-    } else if (ret != BERTH_RET_OK && len == 0) {
+    } else if (ret != BERTH_RET_OK && ret != BERTH_RET_STALE_WARN && len == 0) {
         data = (const uint8_t *)text_of(ret);
         len = strlen((const char *)data);
     }
@@ -72,6 +72,15 @@ void stub_tell(FFICallback cb, void *ud, int ret, const uint8_t *data, size_t le
 
 int stub_refuse_text(FFICallback cb, void *ud, const char *text) {
     call_host(cb, ud, STUB_RET_ERR, (const uint8_t *)text, strlen(text));
+    return STUB_RET_ERR;
+}
+
+int stub_refuse_why(FFICallback cb, void *ud, int ret, const struct berth_reply *why) {
+    char text[1280];
+    if (!why || !why->len)
+        return stub_refuse(cb, ud, ret);
+    int len = snprintf(text, sizeof text, "%s: %.*s", text_of(ret), (int)why->len, (const char *)why->data);
+    stub_tell(cb, ud, ret, (const uint8_t *)text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
     return STUB_RET_ERR;
 }
 

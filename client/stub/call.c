@@ -1,4 +1,4 @@
-/* Calls: one frame on the way there, one callback on the way back. */
+/* Calls: one frame on the way there, one callback on the way back, and before it what the module sends on the way. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,14 +11,22 @@ struct stub_request {
     void *ud;
 };
 
+/* Code 3: how long it takes by now, or what the module sends on its way, as it is. */
+static void on_way(const struct stub_request *request, const uint8_t *data, size_t len) {
+    if (!(berth_stub_library.flags & (STUB_JSON | STUB_NO_PROGRESS)))
+        stub_tell(request->cb, request->ud, BERTH_RET_STALE_WARN, data, len);
+}
+
 static void on_answer(int ret, const uint8_t *data, size_t len, void *user_data) {
     struct stub_request *request = user_data, copy = *request;
     stub_callback_thread(copy.context);
-    if (ret != BERTH_RET_STALE_WARN)
-        free(request);
+    if (ret == BERTH_RET_STALE_WARN) {
+        on_way(request, data, len);
+        return;
+    }
+    free(request);
     stub_tell(copy.cb, copy.ud, ret, data, len);
-    if (ret != BERTH_RET_STALE_WARN)
-        stub_context_give(copy.context);
+    stub_context_give(copy.context);
 }
 
 /* A method's id is the same for every context: asked for once. */

@@ -6,7 +6,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stub_connection *current, *stale;
 
-/* berth answers FORKED to a child whatever the handle, and knows it without a lock or a system call. */
+/* berth answers FORKED to a child that has not connected, which a stub's never does, whatever the handle; and it knows it
+ * without a lock or a system call. */
 int stub_forked(void) { return berth_poll_fd((berth_context){0}) == -BERTH_RET_FORKED; }
 
 /* The first stale connection without users, taken off the list. With the lock. */
@@ -32,24 +33,27 @@ static void end_unused(void) {
     }
 }
 
-static int connect_once(void) {
-    struct berth_options options = {.size = sizeof options, .module_dir = berth_stub_library.module_dir};
+static int connect_once(struct berth_reply *why) {
+    struct berth_options options = {.size = sizeof options, .module_dir = berth_stub_library.module_dir, .why = why};
     struct stub_connection *connection = calloc(1, sizeof *connection);
     int ret = connection ? berth_connect(&options, &connection->client) : BERTH_RET_EXHAUSTED;
-    if (ret == BERTH_RET_OK)
+    if (ret == BERTH_RET_OK) {
+        berth_reply_free(why);
         current = connection;
-    else
+    } else {
         free(connection);
+    }
     return ret;
 }
 
-int stub_connection_take(struct stub_connection **out) {
+int stub_connection_take(struct stub_connection **out, struct berth_reply *why) {
     int ret = BERTH_RET_OK;
+    *why = (struct berth_reply){0};
     pthread_mutex_lock(&lock);
     if (stale)
         end_unused();
     if (!current)
-        ret = connect_once();
+        ret = connect_once(why);
     if (ret == BERTH_RET_OK) {
         current->users++;
         *out = current;

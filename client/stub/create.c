@@ -47,11 +47,11 @@ static int open_on(struct stub_context *context, struct stub_connection *connect
 }
 
 /* A supervisor that went away is looked for, or started, once more. */
-static int open_context(struct stub_context *context, const void *config, size_t len) {
+static int open_context(struct stub_context *context, const void *config, size_t len, struct berth_reply *why) {
     struct stub_connection *connection;
     int ret = BERTH_RET_UNAVAILABLE;
     for (int tries = 0; tries < 2 && ret == BERTH_RET_UNAVAILABLE; tries++) {
-        ret = stub_connection_take(&connection);
+        ret = stub_connection_take(&connection, why);
         if (ret != BERTH_RET_OK)
             break;
         ret = open_on(context, connection, config, len);
@@ -77,13 +77,15 @@ void *stub_create(const void *config, size_t len, FFICallback cb, void *ud) {
     context->create_ud = ud;
     stub_context_publish(context);
     void *address = context->address; /* the callback may come, and the context go, before this returns */
-    int ret = open_context(context, config, len);
+    struct berth_reply why = {0};
+    int ret = open_context(context, config, len, &why);
     if (ret == BERTH_RET_OK)
         return address;
     stub_context_retract(context);
     stub_context_give(context); /* its life, and its create */
     stub_context_give(context);
-    stub_refuse(cb, ud, ret);
+    stub_refuse_why(cb, ud, ret, &why);
+    berth_reply_free(&why);
     return NULL;
 }
 

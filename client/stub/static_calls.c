@@ -27,31 +27,45 @@ static int call_on(struct stub_connection *connection, const struct static_call 
                              reply);
 }
 
-/* A supervisor that went away is looked for, or started, once more. */
-static void run(const struct static_call *call) {
-    struct berth_reply reply = {0};
+/* A supervisor that went away is looked for, or started, once more. OK: `reply` is the call's answer; else there is no
+ * connection, and it has the reason. */
+static int call_static(const struct static_call *call, struct berth_reply *reply) {
     struct stub_connection *connection;
-    int ret = BERTH_RET_UNAVAILABLE;
-    for (int tries = 0; tries < 2 && ret == BERTH_RET_UNAVAILABLE; tries++) {
-        ret = stub_connection_take(&connection);
+    int answer = BERTH_RET_UNAVAILABLE;
+    for (int tries = 0; tries < 2 && answer == BERTH_RET_UNAVAILABLE; tries++) {
+        berth_reply_free(reply);
+        int ret = stub_connection_take(&connection, reply);
         if (ret != BERTH_RET_OK)
-            break;
-        berth_reply_free(&reply);
-        ret = call_on(connection, call, &reply);
-        if (ret == BERTH_RET_UNAVAILABLE)
+            return ret;
+        answer = call_on(connection, call, reply);
+        if (answer == BERTH_RET_UNAVAILABLE)
             stub_connection_lost(connection);
         stub_connection_give(connection);
     }
-    uint8_t *copy = malloc(reply.len + 1);
-    if (copy) {
-        if (reply.len)
-            memcpy(copy, reply.data, reply.len);
-        copy[reply.len] = 0;
-        stub_tell(call->cb, call->ud, ret, copy, reply.len);
-    } else {
+    return BERTH_RET_OK;
+}
+
+/* A copy, as a zero byte is to follow. */
+static void tell(const struct static_call *call, const struct berth_reply *reply) {
+    uint8_t *copy = malloc(reply->len + 1);
+    if (!copy) {
         stub_tell(call->cb, call->ud, BERTH_RET_EXHAUSTED, NULL, 0);
+        return;
     }
+    if (reply->len)
+        memcpy(copy, reply->data, reply->len);
+    copy[reply->len] = 0;
+    stub_tell(call->cb, call->ud, reply->ret, copy, reply->len);
     free(copy);
+}
+
+static void run(const struct static_call *call) {
+    struct berth_reply reply = {0};
+    int ret = call_static(call, &reply);
+    if (ret == BERTH_RET_OK)
+        tell(call, &reply);
+    else
+        stub_refuse_why(call->cb, call->ud, ret, &reply);
     berth_reply_free(&reply);
 }
 

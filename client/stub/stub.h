@@ -18,8 +18,9 @@ struct stub_connection {
     struct stub_connection *next;
 };
 
-/* The connection, made by the first who asks; with a user. 0 or a berth_ret. */
-int stub_connection_take(struct stub_connection **out);
+/* The connection, made by the first who asks; with a user. 0 or a berth_ret, with its text in `why`, which is zero
+ * else; give it back with berth_reply_free. */
+int stub_connection_take(struct stub_connection **out, struct berth_reply *why);
 void stub_connection_give(struct stub_connection *connection);
 /* Its supervisor is gone: the next who asks gets a new one. */
 void stub_connection_lost(struct stub_connection *connection);
@@ -70,8 +71,9 @@ void stub_listeners_drop(struct stub_context *context);
 
 /* Tells the host, on this thread, in the codes that it knows. `ret`: a berth_ret. */
 void stub_tell(FFICallback cb, void *ud, int ret, const uint8_t *data, size_t len);
-/* Tells that a call is refused with its code's text. 1. */
+/* Tells that a call is refused with its code's text, `why` behind it where it has something (NULL: has not). 1. */
 int stub_refuse(FFICallback cb, void *ud, int ret);
+int stub_refuse_why(FFICallback cb, void *ud, int ret, const struct berth_reply *why);
 int stub_refuse_text(FFICallback cb, void *ud, const char *text);
 /* On a thread of berth's that runs callbacks of this context: gives it the mask of the thread that made the context. */
 void stub_callback_thread(const struct stub_context *context);

@@ -1,5 +1,7 @@
 #include "adapters/nimffi_adapter.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +14,7 @@ namespace {
 // most likely it is a blocking one that the manifest takes for asynchronous, and done.
 constexpr uint32_t kDestroyMs = 4000;
 constexpr int kExitDestroyFailed = 70;
+constexpr size_t kMostElapsedDigits = 10; // a hundred days
 constexpr const char *kEventOfJson = "event";
 
 Adapter *the_adapter; // callbacks carry one word, which is needed for what they are about
@@ -26,6 +29,12 @@ void say_why(char *why, size_t size, const std::string &text) {
     size_t len = std::min(text.size(), size - 1);
     std::memcpy(why, text.data(), len);
     why[len] = 0;
+}
+
+// What a callback with kStaleWarn says by custom: for how many milliseconds the request has been worked on. Anything else
+// is a part of the result.
+bool is_elapsed_time(const char *msg, size_t len) {
+    return len > 0 && len <= kMostElapsedDigits && std::all_of(msg, msg + len, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::string text_of(const char *msg, size_t len) {
@@ -179,8 +188,8 @@ void Adapter::answered(uint64_t tag, int ret, const char *msg, size_t len) {
     if (tag == handing_over)
         answered_at_once = true;
     if (ret == kStaleWarn) {
-        if (requests_.is_in_flight(tag) && worker_->progress)
-            worker_->progress(Requests::id_of(tag), msg, len);
+        if (requests_.is_in_flight(tag))
+            say_on_the_way(Requests::id_of(tag), msg, len);
         return;
     }
     switch (requests_.take(tag)) {
@@ -194,6 +203,16 @@ void Adapter::answered(uint64_t tag, int ret, const char *msg, size_t len) {
     case Requests::Taken::NotThere:
         return log("the library called back for a request that is long over; dropped");
     }
+}
+
+// A part of a result waits for a host that is slow to read, and with it the library's thread: the request's deadline and
+// a cancel end that, as they end the request. A host that is too old for parts has them as progress, where they fit.
+void Adapter::say_on_the_way(berth_request request, const char *msg, size_t len) {
+    bool has_data = worker_->size >= offsetof(struct berth_worker, data) + sizeof worker_->data;
+    if (has_data && !is_elapsed_time(msg, len) && worker_->data(request, msg, len) != 1)
+        return;
+    if (worker_->progress)
+        worker_->progress(request, msg, len);
 }
 
 void Adapter::gave_up(berth_request request, Requests::Why why) {

@@ -38,6 +38,7 @@ class Adapter {
     Result<int> call(const LibraryMethod &method, void *ctx, uint64_t tag, const uint8_t *data, size_t len);
 
     void answered(uint64_t tag, int ret, const char *msg, size_t len);
+    void say_on_the_way(berth_request request, const char *msg, size_t len);
     void gave_up(berth_request request, Requests::Why why);
     void fail(berth_request request, const std::string &text);
     void log(const std::string &text) const { worker_->log(text.c_str()); }

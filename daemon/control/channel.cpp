@@ -39,7 +39,7 @@ Result<bool> Channel::send(const Message &message) {
     auto packet = message.encode();
     if (!packet)
         return packet.error();
-    if (message.fds().size() != berth_control_shapes[message.type()].fds)
+    if (!message.needed_fds())
         return Error{kProtocol, std::string(message.type_name()) + " with a wrong number of descriptors"};
     iovec body{packet->data(), packet->size()};
     alignas(cmsghdr) char room[CMSG_SPACE(kMaxFds * sizeof(int))] = {};

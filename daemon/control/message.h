@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,10 @@ class Message {
     bool has(berth_control_key key) const { return raw_.fields[key].kind != BERTH_FIELD_ABSENT; }
     uint64_t number(berth_control_key key) const { return raw_.fields[key].number; }
     std::string_view text(berth_control_key key) const;
-    UniqueFd take_fd(size_t index) { return std::move(fds_[index]); }
+    UniqueFd take_fd(size_t index) { return index < fds_.size() ? std::move(fds_[index]) : UniqueFd(); }
     const std::vector<UniqueFd> &fds() const { return fds_; }
+    // How many of them it must have: the first. None: it cannot be sent with so many. Of one received it is known.
+    std::optional<size_t> needed_fds() const;
 
     Result<std::vector<uint8_t>> encode() const;
     static Result<Message> decode(std::vector<uint8_t> packet, std::vector<UniqueFd> fds);

@@ -5,6 +5,8 @@
  *   fail     {"text": tstr}                 RET_ERR with that text
  *   emit     {"count": uint, "bytes": uint} count events `tick` of so many bytes that begin with their little-endian
  *                                           32-bit index; then {"sent": uint, "dropped": uint}
+ *   stream   {"count": uint, "bytes": uint} count, after so many pieces of data on its way, each of so many bytes that
+ *                                           begin with its big-endian 32-bit index; from another thread
  *   block    {"ms": uint}                   null, after holding the library thread for ms
  *   alloc    {"mib": uint}                  uint: MiB held so far; they are kept until destroy
  *   die      {"how": tstr}                  nothing: "segv", "abort", "exit" (status 3) or "stack"
@@ -36,6 +38,7 @@ struct allocation {
 struct echo {
     struct echo_timer *timer;
     struct echo_held held;
+    struct echo_streams streams;
     struct allocation *allocations;
     uint64_t allocated_mib;
 };
@@ -116,6 +119,17 @@ static void echo_emit(struct call *call) {
     free(payload);
 }
 
+static void echo_stream(struct call *call) {
+    uint64_t count, bytes;
+    if (!berth_args_uint(&call->args, "count", MOST_EVENTS, &count) ||
+        !berth_args_uint(&call->args, "bytes", MOST_EVENT_BYTES, &bytes))
+        fail(call->request, call->args.error);
+    else if (echo_worker->size < offsetof(struct berth_worker, data) + sizeof echo_worker->data)
+        fail(call->request, "stream: the worker is too old for it");
+    else if (!echo_stream_begin(&call->echo->streams, call->request, count, bytes))
+        fail(call->request, "stream: out of memory or threads");
+}
+
 static void echo_block(struct call *call) {
     uint64_t ms;
     if (!berth_args_uint(&call->args, "ms", UINT64_MAX, &ms))
@@ -186,7 +200,7 @@ enum { METHOD_ECHO, METHOD_VERSION, FIRST_OF_MAPS };
 
 static const struct berth_method methods[] = {
     {"echo", 0}, {"version", BERTH_METHOD_STATIC}, {"later", 0}, {"fail", 0}, {"emit", 0}, {"block", 0}, {"alloc", 0},
-    {"die", 0}};
+    {"die", 0}, {"stream", 0}};
 
 enum { METHOD_COUNT = sizeof methods / sizeof *methods };
 
@@ -194,7 +208,8 @@ static const struct {
     void (*run)(struct call *call);
     const char *keys[3];
 } of_maps[] = {{echo_later, {"ms", "data"}}, {echo_fail, {"text"}}, {echo_emit, {"count", "bytes"}},
-               {echo_block, {"ms"}},         {echo_alloc, {"mib"}}, {echo_die, {"how"}}};
+               {echo_block, {"ms"}},         {echo_alloc, {"mib"}}, {echo_die, {"how"}},
+               {echo_stream, {"count", "bytes"}}};
 
 _Static_assert(METHOD_COUNT == FIRST_OF_MAPS + sizeof of_maps / sizeof *of_maps, "a method without its function");
 
@@ -288,6 +303,7 @@ static int create(const uint8_t *config, size_t len, void **instance, char *why,
 static void destroy(void *instance) {
     struct echo *echo = instance;
     echo_timer_free(echo->timer);
+    echo_streams_end(&echo->streams);
     echo_held_deinit(&echo->held);
     while (echo->allocations) {
         struct allocation *next = echo->allocations->next;

@@ -19,6 +19,15 @@ void echo_timer_free(struct echo_timer *timer); /* answers what still waits as c
 bool echo_timer_add(struct echo_timer *timer, uint64_t due_ns, berth_request request, const void *data, size_t len);
 void echo_timer_cancel(struct echo_timer *timer, berth_request request); /* nothing, when it does not wait there */
 
+/* Requests that send DATA before their answer. Library thread only. */
+struct stream;
+struct echo_streams {
+    struct stream *first;
+};
+/* False: out of memory, or of threads. */
+bool echo_stream_begin(struct echo_streams *streams, berth_request request, uint64_t count, size_t bytes);
+void echo_streams_end(struct echo_streams *streams); /* waits for them: nobody wants their data any more */
+
 /* The one request that the library thread is busy with, as the cancel hook sees it. */
 struct echo_held {
     pthread_mutex_t lock;

@@ -45,7 +45,10 @@ Result<Memfd> Memfd::adopt(UniqueFd fd) {
 Result<boost::interprocess::mapped_region> map_memfd(const Memfd &memfd) {
     using namespace boost::interprocess;
     try {
-        return mapped_region(memfd, read_write, 0, memfd.size());
+        mapped_region region(memfd, read_write, 0, memfd.size());
+        // Sparse: a core would read every page of it into being, and the host wait for it.
+        ::madvise(region.get_address(), region.get_size(), MADV_DONTDUMP);
+        return region;
     } catch (const interprocess_exception &e) {
         return Error{1, std::string("mapping the segment: ") + e.what()};
     }

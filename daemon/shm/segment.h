@@ -14,6 +14,7 @@ class Segment {
     // Maps the host's memfd and checks seals, size, magic, version, geometry and reserved words.
     static Result<Segment> attach(UniqueFd memfd);
 
+    uint32_t major() const { return major_; }
     uint32_t minor() const { return minor_; }
     uint32_t max_payload() const { return max_payload_; }
     uint32_t max_in_flight() const { return max_in_flight_; }
@@ -30,7 +31,7 @@ class Segment {
     explicit Segment(boost::interprocess::mapped_region region) : region_(std::move(region)) {}
     uint8_t *base() const { return static_cast<uint8_t *>(region_.get_address()); }
     boost::interprocess::mapped_region region_;
-    uint32_t minor_ = 0;
+    uint32_t major_ = 0, minor_ = 0;
     uint32_t max_payload_ = 0;
     uint32_t max_in_flight_ = 0;
     berth_ring_geometry rings_[BERTH_RING_COUNT] = {};

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "supervisor/crash_files.h"
+#include "supervisor/log.h"
 #include "supervisor/sealed_body.h"
 
 namespace berth {
@@ -34,7 +34,7 @@ void CrashStore::add(Entry entry) {
         drop_oldest(has_most(), nullptr);
     if (!folder_.empty())
         if (auto written = write_crash_file(folder_, entry.report); !written)
-            spdlog::error("{}", written.error().text);
+            log::error("{}", written.error().text);
     entries_.push_back(std::move(entry));
     replies_.clear();
 }

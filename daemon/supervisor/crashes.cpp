@@ -3,9 +3,9 @@
 
 #include <ctime>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "supervisor/crash_report.h"
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -78,7 +78,7 @@ void Pool::count_crash(Worker &worker, const ProcessEnd &end) {
     if (!module.quarantines[worker.uid()].crashed(now_ms(), policy_of(module.manifest), describe(end)))
         return;
     auto text = quarantine_text(module, worker.uid());
-    spdlog::error("{} (uid {})", text, worker.uid());
+    log::error("{} (uid {})", text, worker.uid());
     while (module.current && refuse_first(worker.name(), worker.uid(), kRetExhausted, text)) {
     }
 }
@@ -110,7 +110,7 @@ void Pool::reset(Host &host, uint64_t seq, const std::string &name) {
     else
         module->quarantines.erase(host.uid());
     module->backoff.succeeded();
-    spdlog::info("module {} is reset by pid {} (uid {})", name, host.pid(), host.uid());
+    log::info("module {} is reset by pid {} (uid {})", name, host.pid(), host.uid());
     host.send(std::move(Message(BERTH_MSG_RESET_DONE).with(BERTH_KEY_SEQ, seq)));
     serve(name);
     plan_upkeep(0);

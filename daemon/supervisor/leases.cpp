@@ -7,10 +7,10 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -48,7 +48,7 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
     auto worker_pidfd = duplicate(worker.pidfd());
     char token[BERTH_TOKEN_SIZE];
     if (!host_pidfd || !worker_pidfd || ::getrandom(token, sizeof token, 0) != sizeof token) {
-        spdlog::error("context {} cannot be leased: out of descriptors or randomness", number(open.context));
+        log::error("context {} cannot be leased: out of descriptors or randomness", number(open.context));
         return false;
     }
     std::string_view secret(token, sizeof token);
@@ -62,9 +62,10 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
         .with(BERTH_KEY_MAX_EVENT_BYTES, module.manifest.max_event_bytes)
         .with(BERTH_KEY_STICKY, module.manifest.overflow == OverflowPolicy::Sticky)
         .with_fd(std::move(open.segment))
-        .with_fd(std::move(open.host_eventfd))
-        .with_fd(std::move(open.doorbell))
-        .with_fd(std::move(*host_pidfd));
+        .with_fd(std::move(open.wake));
+    if (open.doorbell)
+        lease.with_fd(std::move(open.doorbell));
+    lease.with_fd(std::move(*host_pidfd));
     if (open.attempt)
         lease.with(BERTH_KEY_ATTEMPT, open.attempt);
     worker.lease(open.context, std::move(lease));
@@ -96,10 +97,10 @@ void Pool::closing(Host &host, ContextId context, uint64_t timeout_ms) {
     found->second.worker->apply(WorkerEvent::Closing, timeout_ms + kClosingGraceMs);
 }
 
-void Pool::recall(Worker &worker, uint64_t extra_ms) {
+void Pool::recall(Worker &worker, uint64_t extra_ms, const std::string &told) {
     if (auto found = leases_.find(worker.context()); found != leases_.end())
         found->second.since_ms = now_ms();
-    worker.apply(WorkerEvent::Recall, worker.module()->recall_bound_ms() + extra_ms);
+    worker.recall(worker.module()->recall_bound_ms() + extra_ms, told);
     BERTH_KILL_POINT("supervisor.recycle_sent");
 }
 

@@ -5,11 +5,15 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
+
+#include "supervisor/log.h"
 
 namespace berth {
 namespace {
@@ -37,9 +41,39 @@ const sockaddr *generic(const sockaddr_un &address) { return reinterpret_cast<co
 UniqueFd lock_folder(const std::filesystem::path &folder) {
     UniqueFd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-        spdlog::debug("{} is locked by another process", folder.string());
+        log::debug("{} is locked by another process", folder.string());
     return lock;
 }
+
+// Whether the process that listens there lives. One that was killed while it started a worker has left its socket to a
+// child that is not yet what it is to become: it is open for some milliseconds more.
+bool listener_lives(int probe) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(probe, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0)
+        return true;
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+    if (!process)
+        return errno != ESRCH;
+    pollfd ended{process.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
+}
+
+enum class Found { Listener, Remains, Nothing, Unknown };
+
+Found look_for_listener(const sockaddr_un &address) {
+    UniqueFd probe = new_socket();
+    if (!probe)
+        return Found::Unknown;
+    if (::connect(probe.get(), generic(address), sizeof address) == 0)
+        return listener_lives(probe.get()) ? Found::Listener : Found::Remains;
+    if (errno == EAGAIN)
+        return Found::Listener;
+    return errno == ECONNREFUSED ? Found::Nothing : Found::Unknown;
+}
+
+constexpr int kRemainsTries = 200;
+constexpr timespec kRemainsPause{0, 10'000'000};
 
 // True: there was one.
 Result<bool> clear_stale(const std::string &path, const sockaddr_un &address) {
@@ -48,14 +82,16 @@ Result<bool> clear_stale(const std::string &path, const sockaddr_un &address) {
         return false;
     if (!S_ISSOCK(file.st_mode))
         return Error{1, fmt::format("{} exists and is not a socket", path)};
-    UniqueFd probe = new_socket();
-    if (!probe)
-        return failed("socket");
-    if (::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN)
-        return Error{1, fmt::format("another berthd listens at {}", path)};
-    if (errno != ECONNREFUSED)
+    auto found = look_for_listener(address);
+    for (int tries = 0; found == Found::Remains && tries < kRemainsTries; tries++) {
+        ::nanosleep(&kRemainsPause, nullptr);
+        found = look_for_listener(address);
+    }
+    if (found == Found::Unknown)
         return failed(fmt::format("{} exists, and trying it failed", path));
-    spdlog::info("replacing the stale socket {}", path);
+    if (found != Found::Nothing)
+        return Error{1, fmt::format("another berthd listens at {}", path)};
+    log::info("replacing the stale socket {}", path);
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         return failed(path);
     return true;
@@ -121,7 +157,7 @@ void Listener::accept() {
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            spdlog::error("accept: {}", std::strerror(errno));
+            log::error("accept: {}", std::strerror(errno));
             poller_.want(0);
             pause_.start(kPauseMs);
         }

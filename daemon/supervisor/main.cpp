@@ -1,25 +1,16 @@
 // berthd: reads its options, makes its process fit for service, and runs the supervisor.
 #include <cstdlib>
 #include <fcntl.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "supervisor/log.h"
 #include "supervisor/options.h"
 #include "supervisor/process_setup.h"
 #include "supervisor/supervisor.h"
 
 namespace berth {
 namespace {
-
-void start_log(const Options &options) {
-    auto log = spdlog::stderr_logger_st("berthd");
-    log->set_level(spdlog::level::from_str(options.log_level));
-    log->set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
-    log->flush_on(spdlog::level::trace);
-    spdlog::set_default_logger(std::move(log));
-}
 
 // Whoever started us may be any program: nothing of it is kept but the one socket.
 UniqueFd become_private(int fd) {
@@ -55,7 +46,10 @@ std::string state_folder() {
 
 int serve(SupervisorConfig config) {
     uv_loop_t loop;
-    uv_loop_init(&loop);
+    if (int rc = uv_loop_init(&loop)) {
+        log::error("no event loop can be had: {}", uv_strerror(rc));
+        return EXIT_FAILURE;
+    }
     int code = EXIT_SUCCESS;
     {
         Supervisor supervisor(&loop, std::move(config));
@@ -63,8 +57,9 @@ int serve(SupervisorConfig config) {
         if (started)
             supervisor.run();
         else
-            spdlog::error("{}", started.error().text);
+            log::error("{}", started.error().text);
         code = started ? EXIT_SUCCESS : EXIT_FAILURE;
+        block_signals(); // who says it twice has said it: the exit status stays what it is
     }
     uv_run(&loop, UV_RUN_DEFAULT); // what is closing closes
     uv_loop_close(&loop);
@@ -83,14 +78,14 @@ int run(int argc, char **argv) {
     config.socket_path = options.socket_path;
     if (options.private_fd >= 0)
         config.private_host = become_private(options.private_fd);
-    start_log(options);
+    log::start(options.log_level);
     raise_fd_limit();
     make_fds_private();
     if (options.private_fd < 0) {
         config.crash_folder = state_folder();
         auto passed = passed_socket();
         if (!passed) {
-            spdlog::error("{}", passed.error().text);
+            log::error("{}", passed.error().text);
             return EXIT_FAILURE;
         }
         config.listening = std::move(*passed);

@@ -6,7 +6,8 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
-#include <spdlog/spdlog.h>
+
+#include "supervisor/log.h"
 
 namespace berth {
 namespace {
@@ -21,7 +22,7 @@ std::vector<fs::path> manifest_files(const std::string &folder) {
         if (at->path().extension() == ".toml")
             files.push_back(fs::absolute(at->path()).lexically_normal());
     if (error && error != std::errc::no_such_file_or_directory)
-        spdlog::warn("module folder {}: {}", folder, error.message());
+        log::warn("module folder {}: {}", folder, error.message());
     std::sort(files.begin(), files.end());
     return files;
 }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kOpenTimeoutMs = 10'000;
 constexpr uint64_t kMaxOpenTimeoutMs = 3'600'000;
+constexpr size_t kWithDoorbell = 3; // descriptors of an open whose segment is of major 1
 constexpr size_t kMaxSpawning = 8; // of one module for one user: more would only be slower together
 
 } // namespace
@@ -28,7 +29,7 @@ void Pool::open(Host &host, Message message) {
                      kOpenTimeoutMs,
                      message.take_fd(0),
                      message.take_fd(1),
-                     message.take_fd(2),
+                     message.needed_fds() == kWithDoorbell ? message.take_fd(2) : UniqueFd(),
                      nullptr};
     if (message.has(BERTH_KEY_TIMEOUT_MS))
         open.timeout_ms = std::min(message.number(BERTH_KEY_TIMEOUT_MS), kMaxOpenTimeoutMs);
@@ -109,7 +110,7 @@ std::string Pool::no_worker(const Module &module, const std::string &why) const 
 }
 
 void Pool::refuse(PendingOpen &open, int ret, const std::string &text) {
-    spdlog::info("open of {} by pid {} refused: {}", printable(open.module), open.host->pid(),
+    log::info("open of {} by pid {} refused: {}", printable(open.module), open.host->pid(),
                  text.substr(0, text.find('\n')));
     open.host->opens_pending--;
     open.host->refuse(open.seq, ret, text);

@@ -1,9 +1,9 @@
 #include "supervisor/peer.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -57,7 +57,7 @@ void Peer::send(Message message) {
     if (sent.error().ret == kRetBusy)
         return queue(std::move(message));
     // What the peer wrote before it went is still to be read; the end of the connection comes after it.
-    spdlog::debug("{}", sent.error().text);
+    log::debug("{}", sent.error().text);
     ::shutdown(channel_->fd(), SHUT_RDWR);
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -55,7 +55,7 @@ void Pool::set_catalogue(Catalogue catalogue) {
     modules_ = std::move(next);
     broken_ = std::move(catalogue.broken);
     for (const auto &broken : broken_)
-        spdlog::error("{}", broken.error);
+        log::error("{}", broken.error);
     retire_outdated();
     for (auto open = opens_.begin(); open != opens_.end();) {
         auto here = open++;
@@ -83,7 +83,7 @@ Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Wo
     if (!worker) {
         module->backoff.failed(now_ms());
         module->last_error = worker.error().text;
-        spdlog::error("module {}: {}", module->manifest.name, worker.error().text);
+        log::error("module {}: {}", module->manifest.name, worker.error().text);
         return worker.error();
     }
     BERTH_KILL_POINT("supervisor.spawned");
@@ -146,7 +146,7 @@ void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
     auto &module = *worker.module();
     module.last_error = text;
     module.backoff.failed(now_ms());
-    spdlog::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
+    log::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
     while (module.current && refuse_first(worker.name(), worker.uid(), kRetErr, text)) {
     }
 }
@@ -170,8 +170,9 @@ void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &e
     BERTH_KILL_POINT("supervisor.death_told");
     note_crash(worker, was, end);
     bool expected = was == WorkerState::Retiring && worker.context() == ContextId::None;
-    spdlog::log(expected ? spdlog::level::info : spdlog::level::warn, "worker {} ({}) ended while {}: {}", worker.pid(),
-                worker.name(), name_of(was), describe(end));
+    auto text = fmt::format("worker {} ({}) ended while {}: {}", worker.pid(), worker.name(), name_of(was),
+                            describe(end));
+    expected ? log::info("{}", text) : log::warn("{}", text);
     if (worker.start_is_open())
         failed_to_start(worker, end);
     else if (was == WorkerState::Idle)
@@ -207,7 +208,7 @@ void Pool::shut_down() {
     zygotes_.shut_down();
     for (const auto &[worker, owned] : workers_) {
         if (worker->state() == WorkerState::Leased)
-            recall(*worker, 0);
+            recall(*worker, 0, "the service was stopped");
         else if (worker->state() == WorkerState::Idle || worker->state() == WorkerState::Spawning)
             retire(*worker);
     }

@@ -29,7 +29,7 @@ struct PendingOpen {
     std::string module;
     uint64_t since_ms;
     uint64_t timeout_ms;
-    UniqueFd segment, host_eventfd, doorbell;
+    UniqueFd segment, wake, doorbell; // wake: its socket; where there is a doorbell, its eventfd
     std::unique_ptr<Timer> timer;
     uint64_t attempt = 0; // the host's, for the lease
 };
@@ -155,7 +155,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     std::string no_worker(const Module &module, const std::string &why) const;
     void end_lease(Worker &worker);
     void report_death(Worker &worker, const ProcessEnd &end);
-    void recall(Worker &worker, uint64_t extra_ms);
+    void recall(Worker &worker, uint64_t extra_ms, const std::string &told = {});
 
     // Between two leases.
     void begin_teardown(Worker &worker);

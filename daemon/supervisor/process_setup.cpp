@@ -2,8 +2,11 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
+#include <functional>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <vector>
 
 #include "base/unique_fd.h"
 
@@ -12,9 +15,27 @@ namespace {
 
 rlimit first_fd_limit{};
 
+// Where close_range(2) is not to be had (an old kernel, a sandbox): each by itself.
+void for_each_fd(unsigned first, unsigned last, const std::function<void(int)> &change) {
+    std::vector<int> fds;
+    std::error_code error;
+    for (auto entry = std::filesystem::directory_iterator("/proc/self/fd", error);
+         !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+        fds.push_back(std::atoi(entry->path().filename().c_str()));
+    for (int fd : fds)
+        if (static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last)
+            change(fd);
+}
+
 void close_range_if_any(unsigned first, unsigned last, int flags) {
-    if (first <= last)
-        ::close_range(first, last, flags);
+    if (first > last || ::close_range(first, last, flags) == 0)
+        return;
+    for_each_fd(first, last, [&](int fd) {
+        if (flags)
+            ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+        else
+            ::close(fd);
+    });
 }
 
 } // namespace
@@ -22,6 +43,18 @@ void close_range_if_any(unsigned first, unsigned last, int flags) {
 void reset_signals() {
     for (int signal = 1; signal < NSIG; signal++)
         ::signal(signal, signal == SIGPIPE ? SIG_IGN : SIG_DFL); // refused for some; those cannot be set by anyone
+    block_signals();
+}
+
+void block_signals() {
+    sigset_t watched;
+    sigemptyset(&watched);
+    for (int signal : kWatchedSignals)
+        sigaddset(&watched, signal);
+    ::sigprocmask(SIG_SETMASK, &watched, nullptr);
+}
+
+void unblock_signals() {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -1,13 +1,19 @@
 // What the daemon does to its own process before anything else: it may have been started from inside any program.
 #pragma once
 
+#include <csignal>
 #include <string>
 #include <sys/types.h>
 
 namespace berth {
 
-// Every signal's disposition to default, but SIGPIPE ignored; nothing blocked.
+// The supervisor's own. Blocked until it has handlers for them, so that none ends the daemon while it starts.
+inline constexpr int kWatchedSignals[] = {SIGHUP, SIGINT, SIGTERM};
+
+// Every signal's disposition to default, but SIGPIPE ignored; nothing blocked but what will be watched.
 void reset_signals();
+void block_signals(); // those that berthd watches, and no others
+void unblock_signals();
 // Closes every descriptor above 2 but `keep`.
 void close_inherited_fds(int keep);
 // Every descriptor above 2 becomes close-on-exec.

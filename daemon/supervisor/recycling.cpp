@@ -3,9 +3,9 @@
 #include "supervisor/pool.h"
 
 #include <algorithm>
-#include <spdlog/spdlog.h>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 
 namespace berth {
 namespace {
@@ -58,7 +58,7 @@ void Pool::on_worker_recycled(Worker &worker) {
     end_lease(worker);
     const char *reason = stopping_ ? "the daemon stops" : worker.reason_to_go();
     if (reason) {
-        spdlog::debug("worker {} ({}) is not handed on: {}", worker.pid(), worker.name(), reason);
+        log::debug("worker {} ({}) is not handed on: {}", worker.pid(), worker.name(), reason);
         worker.apply(WorkerEvent::RecycledLast, kRetireBoundMs, "did not retire");
     } else {
         worker.apply(WorkerEvent::Recycled);

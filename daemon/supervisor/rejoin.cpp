@@ -6,9 +6,9 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <fstream>
-#include <spdlog/spdlog.h>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/rets.h"
 
 namespace berth {
@@ -71,7 +71,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     if (why.empty() && !host_pid)
         why = "it brings no pidfd of a living host";
     if (!why.empty())
-        return spdlog::warn("pid {} (uid {}) cannot come back as a worker: {}", peer.pid, peer.uid, why);
+        return log::warn("pid {} (uid {}) cannot come back as a worker: {}", peer.pid, peer.uid, why);
     ContextId id{next_context_++};
     auto module = module_as_leased(message);
     Worker::Former former{peer.pid, std::move(pidfd), id, message.number(BERTH_KEY_GENERATION),
@@ -79,9 +79,9 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     Worker::Identity identity{peer.uid, peer.gid, false};
     auto worker = Worker::adopt_former(loop_, std::move(socket), module, identity, std::move(former), *this);
     if (!worker)
-        return spdlog::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
+        return log::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
     BERTH_KILL_POINT("supervisor.adopted_sent");
-    spdlog::info("worker {} ({}) is back with context {}, formerly {}", peer.pid, module->manifest.name, number(id),
+    log::info("worker {} ({}) is back with context {}, formerly {}", peer.pid, module->manifest.name, number(id),
                  message.number(BERTH_KEY_CONTEXT));
     Worker *key = worker->get();
     workers_.emplace(key, std::move(*worker));
@@ -138,7 +138,7 @@ void Pool::give_back(Host &host, uint64_t seq, ContextId id) {
     auto found = leases_.find(id);
     if (found == leases_.end())
         return host.refuse(seq, kRetUnavailable, "the context is over");
-    spdlog::info("host {} has context {} again", host.pid(), number(id));
+    log::info("host {} has context {} again", host.pid(), number(id));
     unclaimed_.erase(id);
     found->second.host = &host;
     host.contexts().opened(id);
@@ -148,7 +148,7 @@ void Pool::give_back(Host &host, uint64_t seq, ContextId id) {
 }
 
 void Pool::deny_claim(const RejoinBook::Claim &claim) {
-    spdlog::warn("host {} (uid {}) claims context {} and does not have it", claim.pid, claim.uid, claim.former_id);
+    log::warn("host {} (uid {}) claims context {} and does not have it", claim.pid, claim.uid, claim.former_id);
     claims_from_.at(claim.host)->refuse(claim.seq, kRetDenied, "the token is not that of a context of yours");
 }
 

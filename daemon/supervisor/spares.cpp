@@ -2,7 +2,8 @@
 #include "supervisor/pool.h"
 
 #include <algorithm>
-#include <spdlog/spdlog.h>
+
+#include "supervisor/log.h"
 
 namespace berth {
 namespace {
@@ -82,7 +83,7 @@ uint64_t Pool::retire_aged() {
             next = std::min(next, due - now);
             continue;
         }
-        spdlog::info("worker {} ({}) is replaced: max_age_ms", worker->pid(), worker->name());
+        log::info("worker {} ({}) is replaced: max_age_ms", worker->pid(), worker->name());
         retire(*worker);
         return kNextAgedMs;
     }

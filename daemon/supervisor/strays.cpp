@@ -1,11 +1,11 @@
 #include "supervisor/strays.h"
 
 #include <csignal>
-#include <spdlog/spdlog.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "supervisor/log.h"
 #include "supervisor/own_child.h"
 
 namespace berth {
@@ -23,7 +23,7 @@ void Strays::kill(pid_t pid) {
     UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     if (!pidfd)
         return;
-    spdlog::warn("process {} is killed: a child of the daemon that it has not asked for", pid);
+    log::warn("process {} is killed: a child of the daemon that it has not asked for", pid);
     ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
     auto &stray = dying_[pid];
     stray.pidfd = std::move(pidfd);

@@ -4,10 +4,11 @@
 #include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "supervisor/log.h"
+#include "supervisor/process_setup.h"
 #include "supervisor/rets.h"
 #include "supervisor/status_report.h"
 
@@ -20,9 +21,9 @@ constexpr uint64_t kKilledMs = 2'000; // from SIGKILL to the end, where the kern
 Supervisor::Supervisor(uv_loop_t *loop, SupervisorConfig config)
     : loop_(loop), config_(std::move(config)), started_ms_(now_ms()), is_private_(bool(config_.private_host)),
       graveyard_(loop),
-      pool_(loop, graveyard_, {config_.worker_program, ::geteuid(), !is_private_, config_.crash_folder, [this] { finish(); }}),
-      status_timer_(loop, [this] { look_for_counts(); }),
-      patience_(loop, [this] {
+      pool_(loop, graveyard_,
+            {config_.worker_program, ::geteuid(), !is_private_, config_.crash_folder, [this] { finish(); }}),
+      status_timer_(loop, [this] { look_for_counts(); }), patience_(loop, [this] {
           pool_.kill_all("the daemon ends");
           patience_.start(kKilledMs);
           if (std::exchange(out_of_patience_, true))
@@ -32,7 +33,7 @@ Supervisor::Supervisor(uv_loop_t *loop, SupervisorConfig config)
 Result<bool> Supervisor::start_listening() {
     auto accepted = [this](UniqueFd socket) {
         if (auto admitted = admit(std::move(socket)); !admitted)
-            spdlog::warn("a connection was dropped: {}", admitted.error().text);
+            log::warn("a connection was dropped: {}", admitted.error().text);
     };
     if (config_.listening) {
         listener_ = Listener::adopt(loop_, std::move(config_.listening), accepted);
@@ -49,16 +50,16 @@ Result<bool> Supervisor::start() {
     auto serving = is_private_ ? admit(std::move(config_.private_host)) : start_listening();
     if (!serving)
         return serving;
-    for (int signal : {SIGTERM, SIGINT})
-        signals_.push_back(std::make_unique<SignalWatch>(loop_, signal, [this, signal] { stop(::strsignal(signal)); }));
-    signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] { reload(); }));
+    for (int signal : kWatchedSignals)
+        signals_.push_back(std::make_unique<SignalWatch>(loop_, signal, [this, signal] { take_signal(signal); }));
+    unblock_signals();
     if (listener_ && !listener_->path().empty())
         pool_.set_service(std::filesystem::absolute(listener_->path()));
     if (listener_ && listener_->follows_a_death())
         pool_.expect_returns();
     pool_.set_catalogue(load_manifests(config_.module_dirs));
-    spdlog::info("berthd {} serves {} modules {}", ::getpid(), pool_.modules().size(),
-                 is_private_ ? std::string("to one host") : "at " + listener_->path());
+    log::info("berthd {} serves {} modules {}", ::getpid(), pool_.modules().size(),
+              is_private_ ? std::string("to one host") : "at " + listener_->path());
     ::sd_notify(0, "READY=1");
     return true;
 }
@@ -70,7 +71,7 @@ Result<bool> Supervisor::admit(UniqueFd socket) {
     if (!host)
         return host.error();
     Host *key = host->get();
-    spdlog::debug("host {} (uid {}) connected", key->pid(), key->uid());
+    log::debug("host {} (uid {}) connected", key->pid(), key->uid());
     pool_.host_came(*key);
     hosts_.emplace(key, std::move(*host));
     return true;
@@ -95,7 +96,8 @@ void Supervisor::on_worker_came_back(Host &host, Message message) {
 
 void Supervisor::on_status(Host &host, uint64_t seq) {
     // One at a time for each host, so that one that asks without end costs the others nothing.
-    if (std::any_of(status_asked_.begin(), status_asked_.end(), [&](const auto &asked) { return asked.first == &host; }))
+    if (std::any_of(status_asked_.begin(), status_asked_.end(),
+                    [&](const auto &asked) { return asked.first == &host; }))
         return host.refuse(seq, kRetBusy, "the last status is still being made");
     if (status_asked_.empty()) {
         pool_.ask_counts();
@@ -122,9 +124,9 @@ void Supervisor::send_status(Host &host, uint64_t seq) {
 
 void Supervisor::on_host_gone(Host &host, const std::string &why) {
     if (why.empty())
-        spdlog::debug("host {} left", host.pid());
+        log::debug("host {} left", host.pid());
     else
-        spdlog::warn("host {} ({}) is disconnected: {}", host.pid(), host.name(), why);
+        log::warn("host {} ({}) is disconnected: {}", host.pid(), host.name(), why);
     forget(host);
     if (is_private_)
         stop("its host is gone");
@@ -142,15 +144,26 @@ void Supervisor::reload() {
     if (stopping_)
         return;
     ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", static_cast<unsigned long long>(uv_hrtime() / 1000));
-    spdlog::info("reading the manifests again");
+    log::info("reading the manifests again");
     pool_.set_catalogue(load_manifests(config_.module_dirs));
     ::sd_notify(0, "READY=1");
+}
+
+// What ends a whole group of processes is the host's to act on: it may owe answers still, and a private supervisor ends
+// with it.
+void Supervisor::take_signal(int signal) {
+    if (signal == SIGHUP)
+        reload();
+    else if (is_private_)
+        log::info("{}: not heeded, as berthd {} serves one host and ends with it", ::strsignal(signal), ::getpid());
+    else
+        stop(::strsignal(signal));
 }
 
 void Supervisor::stop(const std::string &why) {
     if (std::exchange(stopping_, true))
         return;
-    spdlog::info("berthd {} stops: {}", ::getpid(), why);
+    log::info("berthd {} stops: {}", ::getpid(), why);
     ::sd_notify(0, "STOPPING=1");
     listener_.reset();
     pool_.shut_down();

@@ -29,7 +29,7 @@ class Supervisor : private HostOwner {
 
     // Listens, or takes the private host. After an error run() must not be called.
     Result<bool> start();
-    // Until a signal or the private host's end, and all workers are gone.
+    // Until a signal, or the private host's end, and all workers are gone.
     void run();
 
   private:
@@ -48,6 +48,7 @@ class Supervisor : private HostOwner {
     void forget(Host &host);
     Result<bool> admit(UniqueFd socket);
     void reload();
+    void take_signal(int signal);
     void stop(const std::string &why);
     void finish();
 

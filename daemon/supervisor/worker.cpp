@@ -3,10 +3,10 @@
 #include <cassert>
 #include <fmt/format.h>
 #include <random>
-#include <spdlog/spdlog.h>
 
 #include "kill_point.h"
 #include "supervisor/adapter_files.h"
+#include "supervisor/log.h"
 #include "supervisor/process_memory.h"
 #include "supervisor/worker_env.h"
 
@@ -117,15 +117,28 @@ void Worker::let_recycle() {
     BERTH_KILL_POINT("supervisor.recycle_now_sent");
 }
 
+void Worker::recall(uint64_t bound_ms, const std::string &told) {
+    told_ = told;
+    apply(WorkerEvent::Recall, bound_ms);
+}
+
+void Worker::send_recycle() {
+    Message recycle(BERTH_MSG_RECYCLE);
+    recycle.with(BERTH_KEY_CONTEXT, number(context_));
+    if (!told_.empty())
+        recycle.with_text(BERTH_KEY_WHY, told_);
+    peer_.send(std::move(recycle));
+}
+
 void Worker::apply(WorkerEvent event, uint64_t bound_ms, const std::string &why) {
     WorkerState from = state();
     switch (fsm_.handle(event, now_ms(), bound_ms)) {
     case WorkerAction::Illegal:
-        spdlog::error("worker {} ({}): {} cannot be in {}", pid(), name(), name_of(event), name_of(from));
+        log::error("worker {} ({}): {} cannot be in {}", pid(), name(), name_of(event), name_of(from));
         assert(!"illegal transition of a worker");
         return;
     case WorkerAction::SendRecycle:
-        peer_.send(std::move(Message(BERTH_MSG_RECYCLE).with(BERTH_KEY_CONTEXT, number(context_))));
+        send_recycle();
         break;
     case WorkerAction::SendRetire:
         peer_.send(Message(BERTH_MSG_RETIRE));
@@ -156,14 +169,14 @@ void Worker::ask_count() {
 }
 
 void Worker::kill(const std::string &why) {
-    spdlog::warn("worker {} ({}) is killed: {}", pid(), name(), why);
+    log::warn("worker {} ({}) is killed: {}", pid(), name(), why);
     kill_reason_ = why;
     process_.kill();
 }
 
 void Worker::log_line(const std::string &line) {
     auto context = context_ == ContextId::None ? std::string("-") : std::to_string(number(context_));
-    spdlog::info("[{}/{}/{}] {}", name(), context, pid(), line);
+    log::info("[{}/{}/{}] {}", name(), context, pid(), line);
 }
 
 void Worker::on_message(Message message) {
@@ -213,7 +226,7 @@ void Worker::got_ready(const Message &ready) {
     module_->method_names = ready.text(BERTH_KEY_METHOD_NAMES);
     module_->last_error.clear();
     settle_start();
-    spdlog::info("worker {} ({}) ready in {} ms", pid(), name(), now_ms() - since_ms());
+    log::info("worker {} ({}) ready in {} ms", pid(), name(), now_ms() - since_ms());
     owner_.on_worker_ready(*this);
 }
 

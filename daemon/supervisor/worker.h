@@ -96,6 +96,8 @@ class Worker : private PeerHandler {
     void let_recycle();
     // Feeds the machine one event and does what it says. `why` is for the log, should it come to a kill.
     void apply(WorkerEvent event, uint64_t bound_ms = 0, const std::string &why = {});
+    // Ends its lease; what its host hears of it, if it is there.
+    void recall(uint64_t bound_ms, const std::string &told);
     // Asks how many requests its context has in flight; the answer comes with the loop, or never.
     void ask_count();
     // The answer to the last ask_count; none yet, or none asked for.
@@ -112,6 +114,7 @@ class Worker : private PeerHandler {
     void got_ready(const Message &ready);
     bool names_its_context(const Message &message);
     void misbehaved(const std::string &why);
+    void send_recycle();
     void kill(const std::string &why);
     void exited(const ProcessEnd &end);
     void log_line(const std::string &line);
@@ -130,6 +133,7 @@ class Worker : private PeerHandler {
     ContextId context_ = ContextId::None;
     ContextId last_context_ = ContextId::None; // what it says of this one crossed what we said
     std::string kill_reason_;
+    std::string told_; // why its lease is called back
     WorkerState settled_ = WorkerState::Spawning; // what it was before the first sign of its end
     bool start_is_open_ = true;
     std::optional<uint64_t> in_flight_;

@@ -3,11 +3,11 @@
 #include <climits>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 #include <utility>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/own_child.h"
 
 namespace berth {
@@ -36,7 +36,7 @@ Zygote::Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module
                ZygoteOwner &owner)
     : owner_(owner), module_(std::move(module)), identity_(identity),
       process_(loop, {[this](const std::string &line) {
-                          spdlog::info("[{}/zygote/{}] {}", module_->manifest.name, pid(), line);
+                          log::info("[{}/zygote/{}] {}", module_->manifest.name, pid(), line);
                       },
                       [this](const ProcessEnd &end) { exited(end); }}),
       peer_(loop, std::move(control), *this), deadline_(loop, [this] { late(); }), started_ms_(now_ms()),
@@ -88,7 +88,7 @@ void Zygote::late() {
 void Zygote::fail(const std::string &why, bool for_good) {
     if (state_ == State::Ending)
         return;
-    spdlog::warn("zygote {} ({}) is given up, workers are spawned without it: {}", pid(), module_->manifest.name, why);
+    log::warn("zygote {} ({}) is given up, workers are spawned without it: {}", pid(), module_->manifest.name, why);
     size_t forks = waiting_.size();
     end();
     owner_.on_zygote_failed(*this, forks, for_good);
@@ -100,7 +100,7 @@ void Zygote::on_message(Message message) {
     auto text = [&] { return printable(message.text(BERTH_KEY_TEXT)); };
     if (message.type() == BERTH_MSG_READY && state_ == State::Starting) {
         enter(State::Ready);
-        spdlog::info("zygote {} ({}) ready in {} ms", pid(), module_->manifest.name, since_ms_ - started_ms_);
+        log::info("zygote {} ({}) ready in {} ms", pid(), module_->manifest.name, since_ms_ - started_ms_);
     } else if (message.type() == BERTH_MSG_FORKED && state_ == State::Ready) {
         forked(message);
     } else if (message.type() == BERTH_MSG_LOAD_FAILED && state_ == State::Starting) {
@@ -142,7 +142,7 @@ void Zygote::on_gone(const std::string &why) { fail(why.empty() ? "its connectio
 void Zygote::exited(const ProcessEnd &end) {
     peer_.drain(); // it may have said why
     fail(describe(end));
-    spdlog::info("zygote {} ({}) ended: {}", pid(), module_->manifest.name, describe(end));
+    log::info("zygote {} ({}) ended: {}", pid(), module_->manifest.name, describe(end));
     peer_.close();
     owner_.on_zygote_exited(*this);
 }

@@ -1,7 +1,8 @@
 #include "supervisor/zygotes.h"
 
 #include <algorithm>
-#include <spdlog/spdlog.h>
+
+#include "supervisor/log.h"
 
 namespace berth {
 
@@ -42,7 +43,7 @@ uint64_t Zygotes::start(Want &want, uint64_t now) {
         return left;
     auto zygote = Zygote::start(loop_, program_, service_, want.module, want.identity, *this);
     if (!zygote) {
-        spdlog::warn("no zygote for module {}: {}", want.module->manifest.name, zygote.error().text);
+        log::warn("no zygote for module {}: {}", want.module->manifest.name, zygote.error().text);
         want.backoff.failed(now);
         return want.backoff.left_ms(now);
     }

@@ -3,6 +3,7 @@
 
 #include "worker/answers.h"
 
+#include <algorithm>
 #include <cstring>
 #include <linux/membarrier.h>
 #include <new>
@@ -21,7 +22,17 @@ constexpr uint32_t kErr = 1, kTooLarge = 9, kRecycled = 11;
 constexpr std::string_view kTooLargeText = BERTH_TEXT_ANSWER_TOO_LARGE;
 constexpr std::string_view kCutOffText = BERTH_TEXT_CUT_OFF;
 constexpr size_t kMaxEventName = 255;
-constexpr uint32_t kMinorWithProgress = 1;
+constexpr uint32_t kMinorWithProgress = 1; // of major 1
+constexpr uint32_t kMajorWithData = 2;
+constexpr size_t kMaxWhy = 255;
+
+// As much as a CLOSED frame takes, cut between two characters.
+std::string_view cut_to_fit(std::string_view text) {
+    size_t len = std::min(text.size(), kMaxWhy);
+    while (len < text.size() && len > 0 && (static_cast<uint8_t>(text[len]) & 0xc0) == 0x80)
+        len--;
+    return text.substr(0, len);
+}
 
 void trim_ring(berth_ring_producer &ring) {
     if (ring.high_water <= 2 * BERTH_HOT_WINDOW || berth_ring_refresh_head(&ring) != 0 || ring.head_seen != ring.tail)
@@ -78,8 +89,10 @@ void Answers::attach(const Lease &lease) {
     sticky_ = lease.sticky;
     events_stuck_ = false;
     max_payload_ = segment.max_payload();
-    knows_progress_ = segment.minor() >= kMinorWithProgress;
-    host_eventfd_ = lease.host_eventfd.get();
+    knows_data_ = segment.major() >= kMajorWithData;
+    knows_progress_ = knows_data_ || segment.minor() >= kMinorWithProgress;
+    credit_.attach(knows_data_ ? slots_ : 0);
+    wakeups_ = &lease.wakeups;
     header_ = segment.header();
 }
 
@@ -87,6 +100,7 @@ void Answers::detach() {
     std::scoped_lock locks(reply_lock_, event_lock_);
     header_ = nullptr;
     reply_.high_water = event_.high_water = 0;
+    call_data_writers();
 }
 
 bool Answers::begin(uint64_t id) {
@@ -108,6 +122,7 @@ bool Answers::mark_cancelled(uint64_t id) {
     cancelled_[slot].store(id);
     // begin() stores without a fence, to keep the hot path cheap; the fence for both threads is made here.
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    call_data_writers();
     return in_flight_[slot].load() == id;
 }
 
@@ -128,11 +143,10 @@ int Answers::reserve(berth_ring_producer &ring, uint32_t size, uint8_t **payload
 }
 
 void Answers::wake(berth_ring_producer &ring, uint32_t due) {
-    uint64_t one = 1;
     if (due == BERTH_ASLEEP_FUTEX)
         berth_ring_wake_futex(ring.control);
-    else if (due == BERTH_ASLEEP_FD && ::write(host_eventfd_, &one, sizeof one) < 0)
-        return; // full: readable anyway
+    else if (due == BERTH_ASLEEP_FD)
+        wakeups_->wake_host();
 }
 
 void Answers::note_burst(const berth_ring_producer &ring) {
@@ -166,6 +180,7 @@ int Answers::reply(uint64_t id, uint32_t ret, const void *data, size_t len) {
         return -1;
     // Emptied before the frame is out: the host may use the slot again as soon as it sees the answer.
     in_flight_[slot].store(0, std::memory_order_release);
+    call_data_writers();
     BERTH_KILL_POINT("worker.answer_begun");
     if (cutting_.load(std::memory_order_relaxed) && ret == kErr && is_cancelled(id)) {
         ret = kRecycled;
@@ -261,9 +276,10 @@ int Answers::emit(const char *name, const void *data, size_t len) {
     return 0;
 }
 
-void Answers::closed(uint32_t outcome, uint32_t cut_off) {
+void Answers::closed(uint32_t outcome, uint32_t cut_off, std::string_view why) {
     std::lock_guard lock(reply_lock_);
-    write(cut_off, BERTH_FRAME_CLOSED, outcome, nullptr, 0);
+    std::string_view text = knows_data_ ? cut_to_fit(why) : std::string_view();
+    write(cut_off, BERTH_FRAME_CLOSED, outcome, text.data(), text.size());
 }
 
 void Answers::cut_off() {

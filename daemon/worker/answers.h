@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ring.h"
+#include "worker/data_credit.h"
 #include "worker/lease.h"
 
 namespace berth {
@@ -40,8 +41,13 @@ class Answers {
     int reply(uint64_t id, uint32_t ret, const void *data, size_t len);
     // 0, 1 when it was left out, or -1 when nobody waits for it or it is too long.
     int progress(uint64_t id, const void *text, size_t len);
+    // Waits for the host's credit, as long as anybody wants it. 0, 1 when the host is too old for it, or -1 as progress.
+    int data(uint64_t id, const void *bytes, size_t len);
+    // Control thread: so much of that request's DATA has been read.
+    void credit(uint64_t id, uint32_t bytes);
     int emit(const char *name, const void *data, size_t len);
-    void closed(uint32_t outcome, uint32_t cut_off);
+    // `why`: who asked for it, where it was not the host.
+    void closed(uint32_t outcome, uint32_t cut_off, std::string_view why);
 
     uint64_t answered() const { return answered_.load(); }
     uint64_t outstanding() const { return begun_.load() - answered_.load(); }
@@ -60,7 +66,7 @@ class Answers {
     // An event overflow was for good: no request is accepted any more.
     bool events_stuck() const { return events_stuck_.load(std::memory_order_relaxed); }
     // Nobody will read: stop waiting for room.
-    void give_up() { given_up_ = true; }
+    void give_up();
     // The host wrote an index that cannot be into the reply or event ring.
     bool host_lies() const { return host_lies_.load(std::memory_order_relaxed); }
     // Gives back pages that a burst touched, if the host has read everything.
@@ -68,6 +74,11 @@ class Answers {
     bool wants_trim() const { return wants_trim_.load(std::memory_order_relaxed); }
 
   private:
+    enum class Data { Sent, HostTooOld, Unwanted, NoCredit, NoRoom };
+    bool wants_data(uint64_t id, size_t len) const;
+    Data try_data(uint64_t id, const void *bytes, size_t len);
+    Data wait_with_data(std::unique_lock<std::mutex> &lock, uint64_t id, const void *bytes, size_t len);
+    void call_data_writers();
     void write(uint64_t id, uint16_t kind, uint32_t code, const void *data, size_t len);
     int reserve(berth_ring_producer &ring, uint32_t size, uint8_t **payload);
     void wake(berth_ring_producer &ring, uint32_t due);
@@ -78,13 +89,13 @@ class Answers {
     std::mutex reply_lock_, event_lock_;
     berth_ring_producer reply_{}, event_{};
     berth_segment_header *header_ = nullptr; // null: detached
-    int host_eventfd_ = -1;
+    const Wakeups *wakeups_ = nullptr; // the lease's
     uint64_t events_sent_ = 0, events_taken_ = 0; // taken: as the host last said
     uint64_t max_events_ = 0, max_event_bytes_ = 0;
     bool sticky_ = false;
     std::atomic<bool> events_stuck_{false};
     uint32_t max_payload_ = 0;
-    bool knows_progress_ = false;
+    bool knows_progress_ = false, knows_data_ = false; // the host
     uint32_t slots_ = 0;
     Slots in_flight_, cancelled_; // by slot: the id, or 0
     uint32_t slots_made_ = 0;
@@ -96,6 +107,9 @@ class Answers {
     std::atomic<bool> given_up_{false};
     std::atomic<bool> host_lies_{false};
     std::atomic<bool> wants_trim_{false};
+    DataCredit credit_;
+    std::atomic<uint32_t> data_writers_{0}; // that wait
+    uint32_t data_word_ = 0;                // where they sleep
 };
 
 } // namespace berth

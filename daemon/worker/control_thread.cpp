@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -18,6 +19,8 @@ namespace {
 constexpr uint32_t kWedgedMs = 250;
 constexpr uint32_t kQuickMs = 5;
 constexpr uint32_t kOrphanMs = 4000; // five seconds are promised
+constexpr size_t kWithSocket = 3; // descriptors of a lease: segment, wake socket, pidfd
+constexpr char kRecalled[] = "the supervisor recalled the context";
 
 uint64_t after_ms(uint32_t ms) { return berth_now_ns() + uint64_t{ms} * 1'000'000; }
 
@@ -35,19 +38,14 @@ void clear(int eventfd) {
     }
 }
 
-void ring_doorbell(int eventfd) {
-    uint64_t one = 1;
-    if (::write(eventfd, &one, sizeof one) < 0)
-        return; // full: readable anyway
-}
-
 } // namespace
 
 ControlThread::ControlThread(Channel channel, LibraryThread &library, Answers &answers, int teardown_eventfd,
                              WorkerIdentity identity)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), channel_(std::move(channel)), library_(library), answers_(answers),
-      teardown_eventfd_(teardown_eventfd), identity_(std::move(identity)), rejoin_(identity_.service, channel_.fd()) {
+      teardown_eventfd_(teardown_eventfd), again_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), identity_(std::move(identity)), rejoin_(identity_.service, channel_.fd()) {
     watch(teardown_eventfd_, kTeardown);
+    watch(again_.get(), kAgain);
 }
 
 // 0, or -1. A descriptor is taken out before it is closed: its file may be open in another process too, and would stay.
@@ -95,10 +93,14 @@ void ControlThread::woken_by(uint64_t tag) {
         clear(teardown_eventfd_);
         if (lease_)
             tell_of_teardown();
+    } else if (source == kAgain) {
+        clear(again_.get());
+        read_urgent();
     } else if (!lease_ || tag / kSources != leases_) {
         return;
     } else if (source == kDoorbell) {
-        clear(lease_->doorbell.get());
+        if (!lease_->wakeups.clear_doorbell())
+            unwatch(lease_->wakeups.doorbell()); // the host's pidfd tells of its end
         read_urgent();
     } else if (source == kHost) {
         begin_close(true);
@@ -199,7 +201,7 @@ bool ControlThread::take_message() {
     if (message.type() == BERTH_MSG_LEASE)
         take_lease(message);
     else if (message.type() == BERTH_MSG_RECYCLE && ours)
-        begin_close(true);
+        begin_close(true, message.has(BERTH_KEY_WHY) ? std::string(message.text(BERTH_KEY_WHY)) : kRecalled);
     else if (message.type() == BERTH_MSG_RECYCLE_NOW && ours)
         library_.allow_teardown();
     else if (message.type() == BERTH_MSG_COUNT)
@@ -238,6 +240,9 @@ void ControlThread::take_lease(Message &message) {
     if (!segment)
         return refuse_lease(context, segment.error().text);
     BERTH_KILL_POINT("worker.segment_mapped");
+    auto wakeups = take_wakeups(message, *segment);
+    if (!wakeups)
+        return refuse_lease(context, wakeups.error().text);
     auto bound = [&](berth_control_key key) { return message.has(key) ? message.number(key) : UINT32_MAX; };
     if (!segment->claim(static_cast<uint32_t>(message.number(BERTH_KEY_ATTEMPT))))
         std::_Exit(0); // its host has given this open up, and asks another supervisor for a worker
@@ -247,8 +252,8 @@ void ControlThread::take_lease(Message &message) {
                          static_cast<uint32_t>(message.number(BERTH_KEY_TEARDOWN_MS)),
                          supervisor_alive_ && message.number(BERTH_KEY_GATED) != 0,
                          static_cast<uint32_t>(bound(BERTH_KEY_MAX_EVENTS)), bound(BERTH_KEY_MAX_EVENT_BYTES),
-                         message.number(BERTH_KEY_STICKY) != 0, std::move(*segment), message.take_fd(1),
-                         message.take_fd(2), message.take_fd(3)});
+                         message.number(BERTH_KEY_STICKY) != 0, std::move(*segment), std::move(*wakeups),
+                         message.take_fd(*message.needed_fds() - 1)});
     leases_++;
     phase_bound_ns_ = 0;
     host_gone_ = false;
@@ -257,11 +262,26 @@ void ControlThread::take_lease(Message &message) {
     berth_ring_attach_consumer(&urgent_, mapped.control(BERTH_RING_URGENT), mapped.bytes(BERTH_RING_URGENT),
                                mapped.capacity(BERTH_RING_URGENT));
     library_.start(*lease_);
-    if (watch(channel_.fd(), kSupervisor) != 0 || watch(lease_->doorbell.get(), kDoorbell) != 0 ||
+    if (watch(channel_.fd(), kSupervisor) != 0 || watch(lease_->wakeups.doorbell(), kDoorbell) != 0 ||
         watch(lease_->host_pidfd.get(), kHost) != 0)
         return refuse_lease(context, "no room to watch its descriptors");
     if (!berth_ring_prepare_wait(&urgent_, BERTH_ASLEEP_FD))
-        ring_doorbell(lease_->doorbell.get());
+        look_again();
+}
+
+// Which it is, is said by how many descriptors came.
+Result<Wakeups> ControlThread::take_wakeups(Message &message, const Segment &segment) {
+    bool by_socket = message.needed_fds() == kWithSocket;
+    if (by_socket == (segment.major() == BERTH_SEGMENT_MAJOR_1))
+        return Error{14, "its descriptors are not those of a segment of version " + std::to_string(segment.major())};
+    if (by_socket)
+        return Wakeups::by_socket(message.take_fd(1));
+    return Wakeups::by_eventfds(message.take_fd(1), message.take_fd(2));
+}
+
+void ControlThread::look_again() {
+    uint64_t one = 1;
+    (void)!::write(again_.get(), &one, sizeof one); // full: readable anyway
 }
 
 // Takes what is there and goes back to sleep on the doorbell. Bounded: a host that never stops sending gets the rest
@@ -274,7 +294,7 @@ void ControlThread::read_urgent() {
             return;
     }
     if (lease_)
-        ring_doorbell(lease_->doorbell.get());
+        look_again();
 }
 
 bool ControlThread::take_urgent() {
@@ -287,7 +307,9 @@ bool ControlThread::take_urgent() {
         BERTH_KILL_POINT("worker.cancel_received");
         library_.cancel(header.id);
         BERTH_KILL_POINT("worker.cancelled");
-    } else if (rc > 0 && header.kind == BERTH_FRAME_CLOSE)
+    } else if (rc > 0 && header.kind == BERTH_FRAME_CREDIT && lease_->segment.major() >= 2)
+        answers_.credit(header.id, header.code);
+    else if (rc > 0 && header.kind == BERTH_FRAME_CLOSE)
         begin_close(false);
     else
         refuse_lease(lease_->context, "a frame or an index in the urgent ring cannot be");
@@ -295,7 +317,7 @@ bool ControlThread::take_urgent() {
     return true;
 }
 
-void ControlThread::begin_close(bool host_gone) {
+void ControlThread::begin_close(bool host_gone, const std::string &why) {
     if (!lease_)
         return;
     if (host_gone) {
@@ -310,6 +332,7 @@ void ControlThread::begin_close(bool host_gone) {
     BERTH_KILL_POINT("worker.close_received");
     phase_bound_ns_ = after_ms(lease_->drain_ms);
     slow_ns_ = after_ms(kQuickMs);
+    library_.explain_close(why);
     library_.advance_to(LeasePhase::Draining);
     if (host_gone)
         library_.cancel_outstanding(); // nobody waits for these answers
@@ -358,7 +381,7 @@ void ControlThread::end_lease() {
     std::lock_guard lock(lock_);
     LeaseEnd end = library_.end();
     uint64_t context = lease_->context;
-    for (int fd : {channel_.fd(), lease_->doorbell.get(), lease_->host_pidfd.get()})
+    for (int fd : {channel_.fd(), lease_->wakeups.doorbell(), lease_->host_pidfd.get()})
         unwatch(fd);
     // Unmapped once the supervisor knows: it may have the next lease waiting.
     std::optional<Lease> ended = std::exchange(lease_, std::nullopt);

@@ -35,7 +35,7 @@ class ControlThread {
     void end_lease();
 
   private:
-    enum Source : uint64_t { kSupervisor, kTeardown, kDoorbell, kHost, kSources };
+    enum Source : uint64_t { kSupervisor, kTeardown, kAgain, kDoorbell, kHost, kSources };
     int watch(int fd, Source source);
     void unwatch(int fd);
     void woken_by(uint64_t tag);
@@ -46,7 +46,9 @@ class ControlThread {
     void refuse_lease(uint64_t context, const std::string &why);
     void read_urgent();
     bool take_urgent();
-    void begin_close(bool host_gone);
+    Result<Wakeups> take_wakeups(Message &message, const Segment &segment);
+    void look_again();
+    void begin_close(bool host_gone, const std::string &why = {});
     void tick();
     void tell_of_teardown(); // if it has begun, once
     void supervisor_gone();
@@ -61,6 +63,7 @@ class ControlThread {
     LibraryThread &library_;
     Answers &answers_;
     int teardown_eventfd_; // the library thread's word that the teardown has begun, where it is asked for
+    UniqueFd again_; // our own word to ourselves: there is more in the urgent ring
     WorkerIdentity identity_;
     Rejoin rejoin_;
     bool supervisor_alive_ = true;

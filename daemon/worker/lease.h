@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.h"
 #include "shm/segment.h"
+#include "worker/wakeups.h"
 
 namespace berth {
 
@@ -20,8 +21,7 @@ struct Lease {
     uint64_t max_event_bytes = UINT64_MAX;
     bool sticky = false; // an event overflow is for good
     Segment segment;
-    UniqueFd host_eventfd; // wakes a host that polls
-    UniqueFd doorbell;     // the host wakes our control thread
+    Wakeups wakeups;
     UniqueFd host_pidfd;
 };
 

@@ -42,6 +42,7 @@ void LibraryThread::start(const Lease &lease) {
     berth_ring_attach_consumer(&ring_, lease.segment.control(BERTH_RING_REQUEST),
                                lease.segment.bytes(BERTH_RING_REQUEST), lease.segment.capacity(BERTH_RING_REQUEST));
     end_ = {};
+    why_closed_.clear();
     first_ = true;
     turns_ = 0;
     announce_ = lease.gated;
@@ -66,6 +67,12 @@ void LibraryThread::reach(LeasePhase phase) {
 void LibraryThread::next_lease() {
     std::lock_guard lock(phase_lock_);
     phase_ = LeasePhase::None;
+}
+
+void LibraryThread::explain_close(const std::string &why) {
+    std::lock_guard lock(phase_lock_);
+    if (phase_.load() == LeasePhase::Serving)
+        why_closed_ = why;
 }
 
 void LibraryThread::announce_teardown() { announce_ = true; }
@@ -307,6 +314,11 @@ void LibraryThread::sleep_on_ring(uint32_t poke) {
     }
 }
 
+std::string LibraryThread::why_closed() {
+    std::lock_guard lock(phase_lock_);
+    return why_closed_;
+}
+
 // Bounded: however many others are torn down, this one goes on after its drain timeout.
 void LibraryThread::wait_for_gate() {
     uint64_t until = berth_now_ns() + uint64_t{lease_->drain_ms} * 1'000'000;
@@ -337,7 +349,7 @@ void LibraryThread::tear_down() {
         instance_ = nullptr;
     }
     BERTH_KILL_POINT("worker.destroyed");
-    answers_.closed(end_.outcome, end_.cut_off);
+    answers_.closed(end_.outcome, end_.cut_off, why_closed());
     BERTH_KILL_POINT("worker.closed_sent");
     answers_.detach();
     copy_ = {};

@@ -49,6 +49,7 @@ class LibraryThread {
     void next_lease(); // once Over
     LeasePhase phase() const { return phase_.load(); }
     const LeaseEnd &end() const { return end_; } // once Over
+    void explain_close(const std::string &why); // to the host, unless the end has begun; empty: it asked for it
     void announce_teardown(); // from now on it writes its eventfd when it gets there
     void allow_teardown();    // of a gated lease
     void cancel(uint64_t id);
@@ -73,6 +74,7 @@ class LibraryThread {
     void wait_for_answers();
     void sleep_on_ring(uint32_t poke);
     void wait_for_gate();
+    std::string why_closed();
     void tear_down();
     void broke(const char *why);
 
@@ -95,6 +97,7 @@ class LibraryThread {
     bool first_ = true;
     uint64_t turns_ = 0; // as handler_turns of the segment
     LeaseEnd end_;
+    std::string why_closed_; // with phase_lock_
     // Keeps the cancel hook away from create and destroy.
     std::mutex module_lock_;
 };

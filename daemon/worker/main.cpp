@@ -39,9 +39,14 @@ int module_progress(berth_request request, const void *text, size_t len) {
 int module_call(const char *method, const void *data, size_t len, berth_answer done, void *user_data) {
     return own_calls.call(method, data, len, done, user_data);
 }
+int module_data(berth_request request, const void *bytes, size_t len) {
+    if (berth::OwnCalls::owns(request))
+        return own_calls.waits(request) && len <= BERTH_MAX_PAYLOAD ? 1 : -1; // no host waits for it
+    return answers.data(request, bytes, len);
+}
 
 const berth_worker worker_abi = {BERTH_MODULE_ABI, sizeof(berth_worker), module_reply, module_emit, module_log,
-                                 module_progress, module_call};
+                                 module_progress, module_call, module_data};
 
 struct Arguments {
     std::string module, library;
@@ -92,6 +97,17 @@ berth::Result<berth::Module> load(const Arguments &arguments) {
     return berth::Module::load_adapted(arguments.adapter, arguments.library, &worker_abi);
 }
 
+// Told to a whole group of processes, by a terminal or a service manager, they are the host's to act on, which may owe
+// answers still; the supervisor ends its workers otherwise. By a handler: SIG_IGN would be the library's children's,
+// too.
+void outlive_group_signals() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    for (int signal : {SIGHUP, SIGINT, SIGTERM})
+        sigaction(signal, &action, nullptr);
+}
+
 // Signals go to the library's thread, as they would in a program that links the library.
 void start_control_thread(berth::ControlThread &control) {
     sigset_t all, before;
@@ -107,6 +123,7 @@ void start_control_thread(berth::ControlThread &control) {
 } // namespace
 
 int main(int argc, char **argv) {
+    outlive_group_signals();
     Arguments arguments;
     if (!parse(argc, argv, arguments)) {
         std::fprintf(stderr,

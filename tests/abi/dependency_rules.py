@@ -11,8 +11,8 @@ import tempfile
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 SOURCES = ('.h', '.c', '.cpp', '.hpp', '.cc')
 
-PROTO = {'control.h', 'crash_area.h', 'futex.h', 'kill_point.h', 'module.h', 'ring.h', 'ring_abi.h', 'spin.h',
-         'status.h'}
+PROTO = {'control.h', 'crash_area.h', 'delay_point.h', 'futex.h', 'kill_point.h', 'module.h', 'ring.h', 'ring_abi.h',
+         'spin.h', 'status.h'}
 
 # Libraries by the headers that name them.
 LIBRARIES = {
@@ -35,11 +35,24 @@ IO = re.compile(r'^(uv|unistd|fcntl|poll|stdio|spawn|signal|pthread|dirent|dlfcn
                 r'|^(iostream|fstream|cstdio|filesystem|thread|mutex|condition_variable|future|chrono|ctime)$'
                 r'|^(spdlog|fmt|boost|systemd)/|(^|/)(channel|segment|memfd|unique_fd|ring|futex|spin)\.h$')
 
-# folder: (our folders it may use, libraries it may use)
+# Of the client, from the bottom up: each may use those below it.
+STOREYS = ['base', 'channel', 'delivery', 'lease', 'context', 'connection', 'api']
+STOREY_FOLDERS = ['client/src/' + storey for storey in STOREYS]
+
+# What storeys know nothing of, by the headers that name it.
+SOCKETS = re.compile(r'^sys/(socket|un)\.h$|(^|/)control\.h$')
+RINGS = re.compile(r'(^|/)(ring|ring_abi|ring_spin|spin)\.h$')
+UNKNOWN = {'client/src/' + storey: known for storey, known in {
+    'channel': (SOCKETS, 'sockets'), 'delivery': (SOCKETS, 'sockets'), 'lease': (SOCKETS, 'the socket\'s messages'),
+    'connection': (RINGS, 'rings')}.items()}
+
+# folder: (our folders it may use, libraries it may use). The longest that fits counts.
 FOLDERS = {
     'proto': ({'proto'}, set()),
     'client/include': ({'client/include'}, set()),
-    'client/src': ({'client/src', 'client/include', 'proto'}, {'libcbor'}),
+    'client/src': ({'client/src', 'client/include', 'proto', *STOREY_FOLDERS}, {'libcbor'}),
+    **{folder: ({*STOREY_FOLDERS[:at + 1], 'client/include', 'proto'}, {'libcbor'})
+       for at, folder in enumerate(STOREY_FOLDERS)},
     'client/stub': ({'client/stub', 'client/include', 'proto'}, {'libcbor'}),
     'client/cpp': ({'client/cpp', 'client/include'}, set()),
     'client/examples': ({'client/examples', 'client/include', 'client/cpp'}, None),
@@ -57,10 +70,16 @@ FOLDERS = {
 
 
 def folder_of(path):
-    for folder in FOLDERS:
+    for folder in sorted(FOLDERS, key=len, reverse=True):
         if path == folder or path.startswith(folder + '/'):
             return folder
     return None
+
+
+def bases_of(path):
+    """Where its compiler looks: two folders may have a `base` of their own."""
+    ours = ['client/src'] if path.startswith('client/src/') else []
+    return ours + ['daemon', 'client/include', 'client/cpp/include', 'client/src', 'client/cli', 'proto', '.']
 
 
 def target(root, path, name):
@@ -68,7 +87,7 @@ def target(root, path, name):
     beside = os.path.normpath(os.path.join(os.path.dirname(path), name))
     if os.path.exists(os.path.join(root, beside)):
         return folder_of(beside)
-    for base in ('daemon', 'client/include', 'client/cpp/include', 'client/src', 'client/cli', 'proto', '.'):
+    for base in bases_of(path):
         inside = os.path.normpath(os.path.join(base, name))
         if os.path.exists(os.path.join(root, inside)):
             return folder_of(inside)
@@ -90,6 +109,8 @@ def violations_of(root, path, quoted, name):
         allowed = libraries is None or library in libraries
         if pattern.match(name) and not allowed and (path, library) != ('proto/control_codec.c', 'libcbor'):
             yield f'{folder} may not include {library} ({name})'
+    if folder in UNKNOWN and UNKNOWN[folder][0].search(name):
+        yield f'{folder} knows nothing of {UNKNOWN[folder][1]} ({name})'
     if folder == 'client/cpp' and not quoted and used is None and not re.fullmatch('[a-z_]+', name):
         yield f'client/cpp includes berth.h and the C++ standard library only ({name})'
     if folder == 'daemon/supervisor' and base in ('ring.h', 'spin.h', 'futex.h', 'segment.h'):
@@ -134,6 +155,33 @@ SELF_TEST = [  # file, include, whether that is a violation
     ('client/src/a.c', '<cbor.h>', False),
     ('client/src/a.c', '"base/result.h"', True),
     ('client/src/a.c', '<uv.h>', True),
+    ('client/src/base/a.c', '"raw_io.h"', False),
+    ('client/src/base/a.c', '"base/raw_io.h"', False),
+    ('client/src/base/a.c', '"ring.h"', False),
+    ('client/src/base/a.c', '"channel/baton.h"', True),
+    ('client/src/base/a.c', '"../channel/baton.h"', True),
+    ('client/src/base/a.c', '"../../../daemon/base/result.h"', True),
+    ('client/src/channel/a.c', '"base/raw_io.h"', False),
+    ('client/src/channel/a.c', '"baton.h"', False),
+    ('client/src/channel/a.c', '<berth/berth.h>', False),
+    ('client/src/channel/a.c', '"delivery/reap.h"', True),
+    ('client/src/channel/a.c', '"control.h"', True),
+    ('client/src/channel/a.c', '<sys/socket.h>', True),
+    ('client/src/delivery/a.c', '"channel/baton.h"', False),
+    ('client/src/delivery/a.c', '"lease/machine.h"', True),
+    ('client/src/lease/a.c', '"delivery/reap.h"', False),
+    ('client/src/lease/a.c', '"context/context.h"', True),
+    ('client/src/lease/a.c', '"control.h"', True),
+    ('client/src/context/a.c', '"lease/machine.h"', False),
+    ('client/src/context/a.c', '"connection/client.h"', True),
+    ('client/src/connection/a.c', '"context/context.h"', False),
+    ('client/src/connection/a.c', '"control.h"', False),
+    ('client/src/connection/a.c', '"ring.h"', True),
+    ('client/src/connection/a.c', '"api/call.h"', True),
+    ('client/src/api/a.c', '"connection/client.h"', False),
+    ('client/src/api/a.c', '"ring.h"', False),
+    ('client/src/lease/lease_fsm.c', '<pthread.h>', True),
+    ('client/stub/a.c', '"base/raw_io.h"', True),
     ('client/cli/a.cpp', '"control/channel.h"', False),
     ('client/cli/a.cpp', '"supervisor/pool.h"', True),
     ('client/examples/a.c', '"ring_abi.h"', True),
@@ -183,7 +231,9 @@ def self_test():
     exist = ['proto/' + name for name in PROTO] + [
         'client/include/berth/berth.h', 'client/cpp/include/berth/berth.hpp', 'daemon/base/result.h',
         'daemon/control/channel.h', 'daemon/supervisor/pool.h', 'daemon/adapters/nimffi_adapter.h',
-        'daemon/modules/cbor_check.h']
+        'daemon/modules/cbor_check.h', 'client/src/base/raw_io.h', 'client/src/channel/baton.h',
+        'client/src/delivery/reap.h', 'client/src/lease/machine.h', 'client/src/context/context.h',
+        'client/src/connection/client.h', 'client/src/api/call.h']
     for path, include, violation in SELF_TEST:
         with tempfile.TemporaryDirectory() as root:
             for name in exist + [path]:

@@ -14,7 +14,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <spawn.h>
-#include <spdlog/spdlog.h>
 #include <string>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "supervisor/graveyard.h"
+#include "supervisor/log.h"
 #include "supervisor/zygote.h"
 
 namespace {
@@ -234,9 +234,10 @@ int main(int argc, char **argv) {
     }
     if (words.size() < 3)
         fail("usage: worker-start WORKER DLOPEN_CHILD [--rounds N] NAME=LIBRARY...");
-    spdlog::set_level(spdlog::level::err);
+    berth::log::start("error");
     uv_loop_t loop;
-    uv_loop_init(&loop);
+    if (uv_loop_init(&loop) != 0)
+        fail("no event loop can be had");
     for (size_t i = 2; i < words.size(); i++) {
         size_t equals = words[i].find('=');
         if (equals == std::string::npos)

@@ -20,7 +20,11 @@ void check_same(const berth_control_message &a, const berth_control_message &b) 
 void check_shape(const berth_control_message &message, uint32_t fds, const uint8_t *packet, size_t len) {
     MUST(message.type < BERTH_MSG_TYPE_COUNT);
     const auto &shape = berth_control_shapes[message.type];
-    MUST(shape.name && shape.fds == fds);
+    uint32_t named = static_cast<uint32_t>(__builtin_popcountll(message.fields[BERTH_KEY_DESCRIPTORS].number));
+    int needed = berth_control_needed_fds(&message, fds);
+    MUST(shape.name && fds <= BERTH_CONTROL_MAX_FDS && needed >= 0);
+    MUST(static_cast<uint32_t>(needed) >= shape.fds_min && static_cast<uint32_t>(needed) <= shape.fds_max);
+    MUST(static_cast<uint32_t>(needed) + named == fds);
     for (uint32_t key = 0; key < BERTH_KEY_COUNT; key++) {
         const auto &field = message.fields[key];
         bool present = field.kind != BERTH_FIELD_ABSENT;
@@ -35,7 +39,7 @@ void check_shape(const berth_control_message &message, uint32_t fds, const uint8
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Input input(data, size);
-    auto fds = static_cast<uint32_t>(input.number(1) % 8);
+    auto fds = static_cast<uint32_t>(input.number(1) % 16);
     size_t why_size = 1 + input.number(1) % 160;
     auto why = std::make_unique<char[]>(why_size);
     size_t len = input.left();

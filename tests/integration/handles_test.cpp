@@ -68,6 +68,27 @@ TEST_CASE_FIXTURE(LeakChecked, "a handle is INVALID_CTX after its close, also wh
     CHECK(next.call("echo", "alive") == Answer{0, "alive"});
 }
 
+TEST_CASE_FIXTURE(LeakChecked, "the handle after one that is about to end is nobody's") {
+    auto host = std::make_unique<Host>();
+    berth_client client = host->handle();
+    Record later;
+    Context context(*host);
+    REQUIRE(context.submit("later", later_request(1500, "x"), Record::callback, &later) == BERTH_RET_OK);
+    std::thread disconnecting([&] { host.reset(); });
+    berth_reply reply;
+    // It has ended, and the disconnect, which waits for the answer, still holds what was behind it.
+    auto status = [&](uint64_t bits) {
+        int ret = berth_status({bits}, &reply);
+        berth_reply_free(&reply);
+        return ret;
+    };
+    CHECK(eventually([&] { return status(client.bits) == BERTH_RET_INVALID_CTX; }));
+    int next = status(client.bits + (uint64_t{1} << 32));
+    disconnecting.join();
+    CHECK(next == BERTH_RET_INVALID_CTX);
+    context.forget();
+}
+
 TEST_CASE_FIXTURE(LeakChecked, "a second close is refused with its text and the first one is answered once") {
     Host host;
     Context context(host);

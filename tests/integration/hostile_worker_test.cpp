@@ -37,7 +37,7 @@ constexpr uint16_t kSkip = 0; // the frame that sends the reader elsewhere
 
 using Lie = std::function<void(berth_segment_header *)>;
 
-void check_protocol(const Lie &lie) {
+void check_end(const Lie &lie, int ret) {
     Host host;
     Context context(host);
     auto segments = mapped_segments();
@@ -47,7 +47,7 @@ void check_protocol(const Lie &lie) {
     std::string slow = later_request(60000, "x");
     REQUIRE(context.submit("later", slow, Record::callback, &by_callback) == 0);
     REQUIRE(context.submit("later", slow, nullptr, &by_reap) == 0);
-    std::thread blocked([&] { CHECK(context.call("later", slow).ret == BERTH_RET_PROTOCOL); });
+    std::thread blocked([&] { CHECK(context.call("later", slow).ret == ret); });
     sleep_ms(30);
     lie(segments[0]);
     blocked.join();
@@ -55,9 +55,9 @@ void check_protocol(const Lie &lie) {
     CHECK(eventually([&] { return reap_into_records(context.handle(), 100) < 0 || by_reap.answered(); }));
     for (Record *record : {&by_callback, &by_reap}) {
         CHECK(record->terminal == 1);
-        CHECK(record->ret == BERTH_RET_PROTOCOL);
+        CHECK(record->ret == ret);
     }
-    CHECK(context.call("echo", "").ret == BERTH_RET_PROTOCOL);
+    CHECK(context.call("echo", "").ret == ret);
     CHECK(context.close() == BERTH_RET_OK);
     CHECK(beside.call("echo", "undisturbed") == Answer{0, "undisturbed"});
 }
@@ -84,13 +84,17 @@ TEST_CASE_FIXTURE(LeakChecked, "reply rings that cannot be: PROTOCOL for everyth
         {"a size past the tail", reply(frame(BERTH_FRAME_REPLY, uint64_t(1) << 32, 0, 1 << 20))},
         {"progress of nothing", reply(frame(BERTH_FRAME_PROGRESS, uint64_t(7) << 32 | 900))},
         {"progress of a slot that is not", reply(frame(BERTH_FRAME_PROGRESS, uint64_t(1) << 32 | 70000))},
-        {"closed, unasked", reply(frame(BERTH_FRAME_CLOSED, 0))},
+        {"closed in a way that is not", reply(frame(BERTH_FRAME_CLOSED, 0, BERTH_KILLED + 1))},
         {"a jump to nowhere", reply(frame(kSkip, 77, 0, 64))},
     };
     for (const auto &[name, lie] : lies) {
         CAPTURE(name);
-        check_protocol(lie);
+        check_end(lie, BERTH_RET_PROTOCOL);
     }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a close that the host did not ask for: RECYCLED for everything pending") {
+    check_end(reply(frame(BERTH_FRAME_CLOSED, 0)), BERTH_RET_RECYCLED);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "an event ring that cannot be loses the context with PROTOCOL") {
@@ -103,6 +107,19 @@ TEST_CASE_FIXTURE(LeakChecked, "an event ring that cannot be loses the context w
         CHECK(eventually([&] { return context.call("echo", "").ret == BERTH_RET_PROTOCOL; }));
         CHECK(event.terminal == 0);
     }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "the worker of a context that ended with PROTOCOL goes back when that is closed") {
+    Host host;
+    Context context(host);
+    Record flying; // which the worker writes nothing for
+    REQUIRE(context.submit("later", later_request(60000, "x"), Record::callback, &flying) == 0);
+    publish_frame(mapped_segments()[0], BERTH_RING_REPLY, frame(77, 0));
+    REQUIRE(eventually([&] { return flying.answered(); }));
+    CHECK(flying.ret == BERTH_RET_PROTOCOL);
+    CHECK(number_at(host.status().bytes, "/contexts/0/id") >= 1);
+    CHECK(context.close() == BERTH_RET_OK);
+    CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 1; }));
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "an event ring that cannot be answers what is in flight, too") {

@@ -1,11 +1,17 @@
 // The beginning and the end of a context, where they are not waited for.
+#include <atomic>
+#include <csignal>
 #include <doctest/doctest.h>
 #include <memory>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
 
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
+#include "service.h"
 
 using namespace berth::test;
 
@@ -173,4 +179,99 @@ TEST_CASE_FIXTURE(LeakChecked, "a close that meets the failure of its open is to
         CHECK(closed.terminal == (ret == BERTH_RET_OK ? 1 : 0));
     }
     CHECK(accepted > 0);
+}
+
+namespace {
+
+// Takes descriptors until so many are free, and gives them back.
+class FewDescriptors {
+  public:
+    explicit FewDescriptors(int free) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit few = before_;
+        few.rlim_cur = 200;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+        for (int fd; (fd = ::dup(STDIN_FILENO)) >= 0;)
+            taken_.push_back(fd);
+        for (int i = 0; i < free; i++) {
+            ::close(taken_.back());
+            taken_.pop_back();
+        }
+    }
+    ~FewDescriptors() {
+        for (int fd : taken_)
+            ::close(fd);
+        ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
+    FewDescriptors(const FewDescriptors &) = delete;
+
+  private:
+    rlimit before_{};
+    std::vector<int> taken_;
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(LeakChecked, "a host without a descriptor for the worker's pidfd loses that open, and nothing else") {
+    Host host;
+    Context before(host);
+    {
+        FewDescriptors few(3); // segment, and two to be woken by
+        Answer answer = open_answer(host, "echo");
+        CHECK(answer.ret == BERTH_RET_EXHAUSTED);
+        CHECK(answer.bytes.find("descriptor") != std::string::npos);
+        CHECK(before.call("echo", "here") == Answer{0, "here"});
+    }
+    Context after(host);
+    CHECK(after.call("echo", "there") == Answer{0, "there"});
+    CHECK(before.call("echo", "still") == Answer{0, "still"});
+}
+
+// Its socket holds some 280 opens. Those that find it full would take their five seconds one after the other.
+TEST_CASE_FIXTURE(LeakChecked, "openers of a service that stands still wait side by side, each within its own bound") {
+    constexpr int kOpeners = 50, kOpens = 8;
+    Service service;
+    Host host(service.socket());
+    CHECK(Context(host).call("echo", "before") == Answer{0, "before"});
+    service.send(SIGSTOP);
+    std::atomic<int> over{0}, wrong{0};
+    std::vector<std::thread> openers;
+    for (int i = 0; i < kOpeners; i++)
+        openers.emplace_back([&] {
+            for (int open = 0; open < kOpens; open++) {
+                int ret = open_answer(host, "echo", "", nullptr, {.timeout_ms = 100}).ret;
+                wrong += ret != BERTH_RET_TIMEOUT && ret != BERTH_RET_UNAVAILABLE;
+            }
+            over++;
+        });
+    CHECK(eventually([&] { return over == kOpeners; }));
+    service.send(SIGCONT);
+    for (std::thread &opener : openers)
+        opener.join();
+    CHECK(wrong == 0);
+    CHECK(Context(host).call("echo", "after") == Answer{0, "after"});
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a disconnect closes busy contexts side by side") {
+    Service service;
+    Host watcher(service.socket());
+    auto host = std::make_unique<Host>(service.socket());
+    Record records[4];
+    for (Record &record : records) {
+        Context context(*host);
+        REQUIRE(context.submit("later", cbor(R"({"ms": 60000, "data": "x"})"), Record::callback, &record) == 0);
+        context.forget();
+    }
+    std::thread leaves([&] { CHECK(berth_disconnect(host->handle()) == BERTH_RET_OK); });
+    CHECK(eventually([&] {
+        std::string status = watcher.status().bytes;
+        for (int i = 0; i < 4; i++)
+            if (text_at(status, "/contexts/" + std::to_string(i) + "/state") != "RecyclePending")
+                return false;
+        return true;
+    }));
+    leaves.join();
+    host->forget();
+    for (Record &record : records)
+        CHECK(record.ret == BERTH_RET_RECYCLED);
 }

@@ -69,3 +69,74 @@ TEST_CASE_FIXTURE(LeakChecked, "a look leaves events and a context's end to bert
     CHECK(berth_reap(context.handle(), &completion, 1, BERTH_LOOK) == 0);
     CHECK(eventually([&] { return berth_reap(context.handle(), &completion, 1, 0) == -BERTH_RET_WORKER_DIED; }));
 }
+
+namespace {
+
+std::string emit(int count, int bytes) {
+    return cbor("{\"count\": " + std::to_string(count) + ", \"bytes\": " + std::to_string(bytes) + "}");
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(LeakChecked, "several listeners of berth_reap share an event, however large, and however small a batch") {
+    Host host;
+    Context context(host);
+    uint64_t listeners[3];
+    for (uint64_t &listener : listeners)
+        REQUIRE(berth_listen(context.handle(), "tick", nullptr, nullptr, &listener) == BERTH_RET_OK);
+    for (size_t capacity : {size_t(1), size_t(2), size_t(64)}) {
+        CAPTURE(capacity);
+        REQUIRE(context.call("emit", emit(2, 200000)).ret == BERTH_RET_OK);
+        std::vector<uint64_t> heard;
+        while (heard.size() < 6) {
+            berth_completion batch[64];
+            int count = berth_reap(context.handle(), batch, capacity, 10000);
+            REQUIRE(count > 0);
+            for (int i = 0; i < count; i++) {
+                CHECK(batch[i].kind == BERTH_EVENT);
+                CHECK(batch[i].len == 200000);
+                heard.push_back(batch[i].id);
+            }
+        }
+        CHECK(heard == std::vector<uint64_t>{listeners[0], listeners[1], listeners[2], listeners[0], listeners[1],
+                                             listeners[2]});
+    }
+    berth_completion none;
+    CHECK(berth_reap(context.handle(), &none, 1, 0) == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "events that nobody listens to take nothing of a batch") {
+    Host host;
+    Context context(host);
+    uint64_t listener;
+    REQUIRE(berth_listen(context.handle(), "tock", nullptr, nullptr, &listener) == BERTH_RET_OK);
+    REQUIRE(context.call("emit", emit(8, 200000)).ret == BERTH_RET_OK);
+    Record answer;
+    REQUIRE(context.submit("echo", std::string(100000, 'x'), nullptr, &answer) == BERTH_RET_OK);
+    CHECK(eventually([&] { return reap_into_records(context.handle(), 1000) >= 0 && answer.answered(); }));
+    CHECK(answer.bytes.size() == 100000);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a close is not held up by answers that are left unread") {
+    Host host;
+    Context context(host);
+    const std::string large(15u << 20, 'x');
+    Record answers[6];
+    for (Record &answer : answers)
+        REQUIRE(eventually([&] {
+            int ret = context.submit("echo", large, nullptr, &answer);
+            CHECK((ret == BERTH_RET_OK || ret == BERTH_RET_QUEUE_FULL));
+            return ret == BERTH_RET_OK;
+        }));
+    Record closed;
+    REQUIRE(berth_close(context.handle(), Record::callback, &closed) == BERTH_RET_OK);
+    CHECK(eventually([&] { return closed.answered(); }));
+    CHECK(text_at(closed.bytes, "/outcome") != "killed"); // at its bound
+    while (reap_into_records(context.handle(), 1000) > 0) {
+    }
+    context.forget();
+    for (Record &answer : answers) {
+        CHECK(answer.terminal == 1);
+        CHECK((answer.ret == BERTH_RET_OK ? answer.bytes.size() == large.size() : answer.ret == BERTH_RET_RECYCLED));
+    }
+}

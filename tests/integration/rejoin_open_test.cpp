@@ -46,11 +46,13 @@ TEST_CASE_FIXTURE(LeakChecked, "an open and a static call without a supervisor s
     Service service;
     Host host(service.socket());
     service.kill();
+    CHECK(host.status().ret == BERTH_RET_UNAVAILABLE); // by now it knows
     Answer answer = open_answer(host, "echo", "", nullptr, {.timeout_ms = 100});
     CHECK(answer.ret == BERTH_RET_UNAVAILABLE);
     CHECK(answer.bytes == "the supervisor is gone");
     berth_reply reply;
-    CHECK(berth_call_static(host.handle(), "echo", "version", nullptr, 0, 100, &reply) == BERTH_RET_TIMEOUT);
+    int called = berth_call_static(host.handle(), "echo", "version", nullptr, 0, 100, &reply);
+    CHECK((called == BERTH_RET_TIMEOUT || called == BERTH_RET_UNAVAILABLE)); // a busy machine has it either way
     berth_reply_free(&reply);
     Record done;
     berth_context context{0};

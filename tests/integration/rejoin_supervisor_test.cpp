@@ -24,7 +24,7 @@ class Asked {
         auto packet = peer.receive();
         auto message = packet.message();
         REQUIRE(message.type == BERTH_MSG_OPEN);
-        REQUIRE(packet.fds.size() == 3);
+        REQUIRE(packet.fds.size() == 2);
         seq = message.fields[BERTH_KEY_SEQ].number;
         attempt = message.fields[BERTH_KEY_ATTEMPT].number;
         void *map = ::mmap(nullptr, kMapped, PROT_READ | PROT_WRITE, MAP_SHARED, packet.fds[0], 0);

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <doctest/doctest.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include "cbor_text.h"
@@ -9,6 +10,7 @@
 #include "host.h"
 #include "leak_check.h"
 #include "processes.h"
+#include "program.h"
 #include "service.h"
 
 using namespace berth::test;
@@ -148,9 +150,71 @@ TEST_CASE_FIXTURE(LeakChecked, "a service that was killed leaves a socket that t
         ::execl(::getenv("BERTH_DAEMON"), "berthd", "--socket", socket.c_str(), "--log-level", "off", nullptr);
         ::_exit(126);
     }
-    CHECK(eventually([&] { return ControlPeer::can_connect(socket); }));
+    // Greeted: what the one that was killed has left of its socket may take connections for a moment.
+    CHECK(eventually([&] {
+        berth_options options{};
+        options.size = sizeof options;
+        options.flags = BERTH_NO_PRIVATE;
+        options.socket_path = socket.c_str();
+        berth_client client{0};
+        return berth_connect(&options, &client) == BERTH_RET_OK && berth_disconnect(client) == BERTH_RET_OK;
+    }));
     ::kill(pid, SIGTERM);
     int status = -1;
     CHECK(eventually([&] { return ::waitpid(pid, &status, WNOHANG) == pid; }));
     CHECK(status == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "berth says which socket it cannot connect to, and why") {
+    TempDir folder;
+    std::string berth = needed_variable("BERTH_CLI"), socket = folder / "nobody.sock";
+    for (std::vector<std::string> argv : {std::vector<std::string>{berth, "status"}, {berth, "crashes"},
+                                          {berth, "call", "echo", "echo"}}) {
+        argv.insert(argv.begin() + 2, {"--socket", socket});
+        Ran ran = run_program(argv);
+        CAPTURE(argv[1]);
+        CHECK(ran.status == 3);
+        CHECK_MESSAGE(ran.err.find("UNAVAILABLE: cannot connect to " + socket + ": No such file or directory\n") !=
+                          std::string::npos,
+                      ran.err);
+    }
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a service that is told to stop again and again ends as one that is told once") {
+    Service service;
+    Host host(service.socket());
+    CHECK(Context(host).call("echo", "x") == Answer{BERTH_RET_OK, "x"});
+    for (int i = 0; i < 20000 && alive(service.pid()); i++) {
+        service.send(SIGTERM);
+        ::usleep(50);
+    }
+    service.stop(); // looks at its status
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a context that comes back while the service still stops waits for the next service") {
+    Service service;
+    Host host(service.socket());
+    Context busy(host); // which keeps the service stopping
+    Context again(host, "echo", "", {.flags = BERTH_RESTART});
+    REQUIRE(busy.submit("later", later_request(1200, "x"), nullptr, nullptr) == BERTH_RET_OK);
+    std::thread reads([&] { reap_into_records(again.handle(), 3000); }); // hears of the end at once
+    CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/in_flight") == 1; }));
+    service.stop();
+    reads.join();
+    service.start_again();
+    CHECK(eventually([&] { return again.call("echo", "back", 1000) == Answer{BERTH_RET_OK, "back"}; }));
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a service that is stopped in order says so, and a context that is to come back does") {
+    Service service;
+    Host host(service.socket());
+    Context plain(host);
+    Context again(host, "echo", "", {.flags = BERTH_RESTART});
+    service.stop();
+    Answer told = plain.call("echo", "x");
+    CHECK(told.ret == BERTH_RET_RECYCLED);
+    CHECK(told.bytes == "the service was stopped");
+    service.start_again();
+    CHECK(eventually([&] { return again.call("echo", "back", 1000) == Answer{BERTH_RET_OK, "back"}; }));
+    CHECK(plain.call("echo", "x").ret == BERTH_RET_RECYCLED);
 }

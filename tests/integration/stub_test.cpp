@@ -270,6 +270,28 @@ TEST_CASE("codes that a host does not know are RET_ERR and text, unless it is sa
                 {"progress: returned 0; 0 [estale]"});
 }
 
+TEST_CASE("what a module sends on its way is code 3, whole and in order, and nothing where a host knows no such code") {
+    Stubs stubs;
+    auto streamed = [&](const std::string &host, const std::string &count, const std::string &bytes) {
+        return run_program({needed_variable("BERTH_NIMFFI_HOSTS") + "/" + host, "stream", count, bytes},
+                           {{"BERTH_SOCKET", stubs.folder() / "no-service"}, {"BERTH_LOG", stubs.log()}});
+    };
+    // More than may be unread.
+    check_lines(streamed("stub-echo-host", "40", "65536"), {"returned 0; code 3: 40, wrong: 0; then 0, 2 bytes"});
+    check_lines(streamed("stub-echo-host", "300", "0"), {"returned 0; code 3: 300, wrong: 0; then 0, 3 bytes"});
+    check_lines(streamed("stub-echo-host-quiet", "40", "65536"), {"returned 0; code 3: 0, wrong: 0; then 0, 2 bytes"});
+}
+
+TEST_CASE("a host is told which supervisor cannot be had, and why") {
+    Stubs stubs;
+    std::string socket = stubs.folder() / "no-service", daemon = stubs.folder() / "no-berthd";
+    Ran ran = run_program({needed_variable("BERTH_NIMFFI_HOSTS") + "/stub-echo-host", "connect"},
+                          {{"BERTH_SOCKET", socket}, {"BERTH_DAEMON", daemon}});
+    std::string why = "1 no supervisor of berth's answers, and none could be started: cannot connect to " + socket +
+                      ": No such file or directory; cannot start " + daemon + ": No such file or directory";
+    check_lines(ran, {"create: NULL; " + why, "static: 0; " + why});
+}
+
 TEST_CASE("the folder of manifests can be baked into a stub") {
     Stubs stubs;
     std::string stub = stubs.make(kAsync, {"--module-dir", stubs.folder().path()});

@@ -31,6 +31,13 @@ std::unique_ptr<uint8_t[]> exact_copy(std::string_view data) {
     return copy;
 }
 
+int refuse_call(const char *, const void *, size_t, berth_answer done, void *user_data) {
+    static const char why[] = "a module that is called directly has no calls of its own";
+    if (done)
+        done(user_data, kRetErr, why, sizeof why - 1);
+    return 1;
+}
+
 bool fail(std::string *why, std::string text) {
     if (why)
         *why = std::move(text);
@@ -53,6 +60,11 @@ int DirectModule::on_emit(const char *name, const void *data, size_t len) {
     return current ? current->emit({name, bytes_of(data, len)}) : 1;
 }
 
+int DirectModule::on_data(berth_request request, const void *bytes, size_t len) {
+    std::lock_guard lock(current_mutex);
+    return current && len <= kMostBytes ? current->data(request, bytes_of(bytes, len)) : -1;
+}
+
 void DirectModule::on_log(const char *text) {
     std::lock_guard lock(current_mutex);
     if (!current)
@@ -62,10 +74,15 @@ void DirectModule::on_log(const char *text) {
 }
 
 const struct berth_worker *DirectModule::table() {
-    // Progress is left out, as for a host that is too old for it; a module's own calls there are not, as in a worker
-    // that is.
-    static const struct berth_worker worker = {BERTH_MODULE_ABI, offsetof(struct berth_worker, call), on_reply, on_emit,
-                                               on_log, [](berth_request, const void *, size_t) { return 1; }, nullptr};
+    // Progress is left out, as for a host that is too old for it; calls of a module's own are refused.
+    static const struct berth_worker worker = {BERTH_MODULE_ABI,
+                                               sizeof worker,
+                                               on_reply,
+                                               on_emit,
+                                               on_log,
+                                               [](berth_request, const void *, size_t) { return 1; },
+                                               refuse_call,
+                                               on_data};
     return &worker;
 }
 
@@ -220,6 +237,21 @@ int DirectModule::reply(berth_request request, DirectAnswer answer) {
     answered_.push_back(request);
     changed_.notify_all();
     return 0;
+}
+
+int DirectModule::data(berth_request request, std::string bytes) {
+    std::lock_guard lock(mutex_);
+    auto found = waiting_.find(request);
+    if (found == waiting_.end() || found->second.answer)
+        return -1;
+    data_[request].push_back(std::move(bytes));
+    return 0;
+}
+
+std::vector<std::string> DirectModule::take_data(berth_request request) {
+    std::lock_guard lock(mutex_);
+    auto taken = data_.extract(request);
+    return taken ? std::move(taken.mapped()) : std::vector<std::string>();
 }
 
 int DirectModule::emit(DirectEvent event) {

@@ -58,6 +58,9 @@ class DirectModule {
     DirectAnswer call(std::string_view method, std::string_view data, Time timeout = Time(60000));
     void cancel(berth_request request);
 
+    // What it sent before its answer. This host reads it at once, however much it is.
+    std::vector<std::string> take_data(berth_request request);
+
     void listen(bool wanted, size_t capacity = SIZE_MAX); // events are dropped when nobody listens or so many wait
     std::vector<DirectEvent> take_events();
     std::vector<DirectEvent> wait_events(size_t count, Time timeout = Time(60000)); // fewer: time was up
@@ -76,10 +79,12 @@ class DirectModule {
     static const struct berth_worker *table();
     static int on_reply(berth_request request, int ret, const void *data, size_t len);
     static int on_emit(const char *name, const void *data, size_t len);
+    static int on_data(berth_request request, const void *bytes, size_t len);
     static void on_log(const char *text);
 
     bool open(const std::string &path, std::string *why);
     int reply(berth_request request, DirectAnswer answer);
+    int data(berth_request request, std::string bytes);
     int emit(DirectEvent event);
     void on_library_thread(std::function<void()> job);
     void run_library_thread();
@@ -99,6 +104,7 @@ class DirectModule {
     bool stopping_ = false;
     berth_request last_request_ = 0;
     std::map<berth_request, Waiting> waiting_;
+    std::map<berth_request, std::vector<std::string>> data_;
     std::vector<berth_request> answered_;
     std::vector<DirectEvent> events_;
     bool listening_ = true;

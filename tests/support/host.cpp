@@ -77,9 +77,16 @@ std::vector<pid_t> Host::workers() const {
     }
 }
 
-pid_t Host::worker() const { return static_cast<pid_t>(number_at(status().bytes, "/contexts/0/worker_pid")); }
+// Tests send signals to it: to -1 they would go to everybody.
+static pid_t pid_at(const std::string &status, const char *where) {
+    auto pid = static_cast<pid_t>(number_at(status, where));
+    REQUIRE(pid > 1);
+    return pid;
+}
 
-pid_t Host::supervisor() const { return static_cast<pid_t>(number_at(status().bytes, "/daemon/pid")); }
+pid_t Host::worker() const { return pid_at(status().bytes, "/contexts/0/worker_pid"); }
+
+pid_t Host::supervisor() const { return pid_at(status().bytes, "/daemon/pid"); }
 
 uint32_t method_id(const std::string &name) { return berth_method_id(name.data(), name.size()); }
 
@@ -90,6 +97,7 @@ Answer open_answer(const Host &host, const std::string &module, const std::strin
     given.max_in_flight = options.max_in_flight;
     given.stale_warn_ms = options.stale_warn_ms;
     given.open_timeout_ms = options.timeout_ms;
+    given.flags = options.flags;
     berth_context ignored{0};
     berth_reply why;
     int ret = berth_open(host.handle(), module.c_str(), config.data(), config.size(), &given, out ? out : &ignored, &why);

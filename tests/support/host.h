@@ -48,6 +48,7 @@ struct OpenOptions {
     uint32_t max_in_flight = 0;
     uint32_t stale_warn_ms = UINT32_MAX;
     uint32_t timeout_ms = 0;
+    uint32_t flags = 0;
 };
 
 // A context; closes at its end if nobody did.

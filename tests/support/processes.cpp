@@ -87,6 +87,16 @@ void kill_child(pid_t &pid) {
     pid = -1;
 }
 
+int in_a_fork(const std::function<int()> &body) {
+    pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(body());
+    int status = -1;
+    if (!eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }))
+        kill_child(child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 std::string command_of(pid_t pid) {
     std::string text = read_file(proc(pid, "comm"));
     return text.substr(0, text.find('\n'));

@@ -38,7 +38,7 @@ RawSegment::RawSegment()
         throw std::runtime_error("no mapping");
     header_ = static_cast<berth_segment_header *>(mapping);
     header_->magic = BERTH_SEGMENT_MAGIC;
-    header_->major = BERTH_SEGMENT_MAJOR;
+    header_->major = BERTH_SEGMENT_MAJOR_1;
     header_->segment_size = size_;
     header_->max_payload = BERTH_MAX_PAYLOAD;
     header_->max_in_flight = 64;

@@ -29,25 +29,37 @@
  * berth_reply_free, a callback's data during the callback, a completion's data until the next berth_reap.
  *
  * What it does to the process. No signal handler, no SIGCHLD, no SIGPIPE, nothing on stdout or stderr, errno as it was,
- * no child to wait for. It has, all of it gone after berth_disconnect:
+ * no child that wait() sees. It has, all of it gone after berth_disconnect:
  *   - for each connection four descriptors (socket, epoll, eventfd, timerfd), a fifth (a pidfd) with a private
  *     supervisor, and one thread;
- *   - for each context three descriptors (two eventfds, the worker's pidfd; a fourth until it is opened), 192 MiB of
- *     address space (sparse, only what is used becomes memory), and two threads, each had when first needed: one
- *     runs callbacks of answers (berth_submit, berth_open_submit, berth_close), one those of berth_listen; a connection
- *     keeps two of them for the contexts to come.
- * Descriptors are close-on-exec; all signals are blocked on its threads. One page of memory stays for good, as may one
- * block of a large reply, kept for the next. The process's RLIMIT_FSIZE must allow 193 MiB (else: EXHAUSTED).
+ *   - for each context three descriptors (two by which it is woken, the worker's pidfd; a fourth until it is opened),
+ *     192 MiB of address space (sparse, only what is used becomes memory, also in a host that locks its memory; not in
+ *     core dumps), and two threads, each had when first needed: one runs callbacks of answers (berth_submit,
+ *     berth_open_submit, berth_close), one those of berth_listen; a connection keeps two of them for the contexts to
+ *     come;
+ *   - with a private supervisor, where the host is given orphans (PID 1 of a container, a subreaper), one child without
+ *     an exit signal, which wait() sees with __WALL or __WCLONE only, and which berth_disconnect collects. No SIGCHLD
+ *     comes from it; one does where a library leaves processes behind.
+ * Descriptors are close-on-exec, and none is 0, 1 or 2 once a call has returned, also where those are closed. On its
+ * threads all signals are blocked but those of faults (SEGV, BUS, FPE, ILL, TRAP, SYS): a fault in a callback finds the
+ * host's handler. Signals that the host handles make no call here fail. One page of memory stays for good, and so do
+ * the tables of handles (24 KiB for each 1,024 in use at a time); so may one block of a large reply, kept for the next.
+ * The process's RLIMIT_FSIZE must allow 193 MiB, and RLIMIT_MEMLOCK 193 MiB for each context where it locks its memory
+ * (else: EXHAUSTED; twice that for a moment when one comes back by BERTH_RESTART); of that only touched pages are
+ * locked. A private supervisor and its workers run as the process's first thread does (affinity, policy, nice),
+ * whichever thread connects. SIGTERM, SIGINT and SIGHUP to a whole group are the host's to act on: supervisor and
+ * workers end with it.
  *
  * When the service dies, contexts go on: calls, answers and events do not need it. The library tries its socket again,
- * at most once a second and only while there are contexts or something waits for a supervisor, and takes its contexts
- * to the next one by itself; then all is as before. Until then berth_open waits (10 s at most), a close goes its way
- * without it, and the death of a worker is seen, but its signal or status is not known; nor is it later, as the worker
- * was another supervisor's child. An open that was under way goes to the next supervisor, or, when a worker had it
- * already, ends with UNAVAILABLE. A private supervisor has no successor: contexts go on, opens are UNAVAILABLE.
+ * after 50 ms, then ever more seldom, down to once a second, and only while there are contexts or something waits for a
+ * supervisor, and takes its contexts to the next one by itself; then all is as before. Until then berth_open waits
+ * (10 s at most), a close goes its way without it, and the death of a worker is seen, but its signal or status is not
+ * known; nor is it later, as the worker was another supervisor's child. An open that was under way goes to the next
+ * supervisor, or, when a worker had it already, ends with UNAVAILABLE. A private supervisor has no successor: contexts
+ * go on, opens are UNAVAILABLE.
  *
- * After fork() the child gets BERTH_RET_FORKED from every function here that takes a handle, and from berth_connect if
- * its parent had ever connected. exec() leaves all that behind.
+ * After fork() the child gets BERTH_RET_FORKED from every function here that takes a handle of its parent's, for good.
+ * It may connect for itself. exec() leaves all that behind.
  *
  * Environment (a set-uid program does not look at the first two):
  *   BERTH_SOCKET      the service's socket
@@ -70,7 +82,8 @@ enum berth_ret {
     BERTH_RET_OK = 0,                /* payload: the module's bytes */
     BERTH_RET_ERR = 1,               /* the library said no; payload: UTF-8 text, never empty */
     BERTH_RET_MISSING_CALLBACK = 2,  /* berth_open_submit without one */
-    BERTH_RET_STALE_WARN = 3,        /* not terminal: still in flight; payload: elapsed ms in decimal */
+    BERTH_RET_STALE_WARN = 3,        /* not terminal: still in flight; payload: elapsed ms in decimal, or what the module
+                                        says or sends on the way */
     BERTH_RET_TIMEOUT = 4,           /* no answer before the deadline; the worker is told to cancel */
     BERTH_RET_CLOSED = 5,            /* the context was closed by this host */
     BERTH_RET_INVALID_CTX = 6,       /* stale, closed or made-up handle */
@@ -78,15 +91,18 @@ enum berth_ret {
     BERTH_RET_QUEUE_FULL = 8,        /* request ring full: the worker does not keep up, try again later */
     BERTH_RET_TOO_LARGE = 9,         /* request, reply or configuration over 16 MiB (16,777,216 bytes) */
     BERTH_RET_WORKER_DIED = 10,      /* payload: CBOR map, see below */
-    BERTH_RET_RECYCLED = 11,         /* rejected or cut off, because the context is being closed */
+    BERTH_RET_RECYCLED = 11,         /* rejected or cut off, because the context is being closed: by this host, or by the
+                                        supervisor, which is stopped in order; the text says why */
     BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone and none came after it */
-    BERTH_RET_DENIED = 13,           /* the service's socket, or berthd, does not admit this user */
+    BERTH_RET_DENIED = 13,           /* no right to connect to the service's socket (with BERTH_NO_PRIVATE; else a private
+                                        supervisor is started), or none to run berthd */
     BERTH_RET_PROTOCOL = 14,         /* the other side broke the protocol, or speaks another version */
-    BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it */
+    BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it, with a handle of the parent's */
     BERTH_RET_NO_MODULE = 16,        /* no manifest of that name; the text lists those there are */
     BERTH_RET_CANCELLED = 17,        /* by berth_cancel */
-    BERTH_RET_EXHAUSTED = 18,        /* max_contexts reached; the module is in quarantine, as its workers kept crashing; or
-                                        no memory, descriptors or threads left in the host */
+    BERTH_RET_EXHAUSTED = 18,        /* max_contexts reached; no worker by the deadline; the module is in quarantine, as
+                                        its workers kept crashing; or no memory, descriptors or threads left in the
+                                        host, or RLIMIT_FSIZE or RLIMIT_MEMLOCK is too small */
     BERTH_RET_INVALID_ARGUMENT = 19  /* NULL, a wrong size, an unknown method, id or flag */
 };
 /* The payload of WORKER_DIED is a CBOR map of text keys:
@@ -107,13 +123,16 @@ typedef struct berth_context { uint64_t bits; } berth_context;
  * berth_disconnect; the context's other callbacks wait for its end. It must not throw. */
 typedef void (*berth_callback)(int ret, const uint8_t *data, size_t len, void *user_data);
 
+struct berth_reply;
 struct berth_options {
     uint32_t size;               /* sizeof(struct berth_options) */
     uint32_t flags;              /* BERTH_PRIVATE or BERTH_NO_PRIVATE, or 0: the service, else a private supervisor */
     const char *socket_path;     /* of the service; NULL: $BERTH_SOCKET; else the first that answers of
                                     $XDG_RUNTIME_DIR/berth/berthd.sock and /run/berth/berthd.sock */
     const char *module_dir;      /* manifests for a private supervisor; NULL: $BERTH_MODULE_DIR; else the installed */
-    uint64_t reserved[4];        /* zero */
+    struct berth_reply *why;     /* NULL: not wanted. Gets the reason of a failure, with path and cause; on success its
+                                    payload is CBOR null. Give it back with berth_reply_free */
+    uint64_t reserved[3];        /* zero */
 };
 #define BERTH_PRIVATE    1u      /* own supervisor, even where a service runs; it ends with the connection */
 #define BERTH_NO_PRIVATE 2u      /* never start one */
@@ -121,20 +140,23 @@ struct berth_options {
 struct berth_open_options {
     uint32_t size;               /* sizeof(struct berth_open_options) */
     uint32_t flags;              /* BERTH_RESTART, or 0 */
-    uint32_t max_in_flight;      /* requests accepted and not yet answered: 1 to 65536; 0: 1024. More: BUSY */
+    uint32_t max_in_flight;      /* requests accepted and not yet answered: 1 to 65536; 0: 1024. More: BUSY. One that ended
+                                    with TIMEOUT or CANCELLED counts until the worker has answered it, and so does an
+                                    open under way (but with BERTH_RESTART) */
     uint32_t stale_warn_ms;      /* how long a submitted request is in flight before the first STALE_WARN, and between
                                     two; 0: 5000; UINT32_MAX: never */
-    uint32_t open_timeout_ms;    /* from asking for a worker to the library's create; 0: 60000 (and at most 10000 of it
-                                    for a worker to be there) */
+    uint32_t open_timeout_ms;    /* from asking for a worker to the library's create; 0: 60000. At most 10000 of it to wait
+                                    for a supervisor, where the service is gone; at most an hour for a worker */
     uint32_t reserved0;          /* zero */
     uint64_t reserved[3];        /* zero */
 };
 
-#define BERTH_RESTART 1u         /* when its worker dies, the context comes back on another, created from the same
-                                    configuration: what its library knew is lost (the notice "restarted" says when).
-                                    Requests in flight end with WORKER_DIED and are never sent again; in between
-                                    further ones are refused in the same way. When the restart fails the context is
-                                    lost, with what failed it. Closing works as ever. */
+#define BERTH_RESTART 1u         /* when its worker dies, or its supervisor is stopped in order, the context comes back on
+                                    another, created from the same configuration: what its library knew is lost (the
+                                    notice "restarted" says when). Requests in flight end with WORKER_DIED, or RECYCLED,
+                                    and are never sent again; in between further ones are refused in the same way.
+                                    When the restart fails the context is lost, with what failed it. Closing works as
+                                    ever. */
 
 /* An answer, filled by every function here that takes one, whatever it returns; give it back
  * with berth_reply_free before it is used again. What it held before is not looked at. Small answers stand in the
@@ -159,19 +181,21 @@ enum {
     BERTH_REPLY = 1,             /* terminal: the request is over */
     BERTH_EVENT = 2,             /* payload as emitted */
     BERTH_PROGRESS = 3,          /* STALE_WARN: still in flight */
-    BERTH_NOTICE = 4             /* about the context itself: see berth_listen */
+    BERTH_NOTICE = 4,            /* about the context itself: see berth_listen */
+    BERTH_DATA = 5               /* STALE_WARN: still in flight; bytes that its module sends on the way */
 };
 
 /* --- connection ------------------------------------------------------------------------------------------------- */
 
 /* Connects to the service; when none answers, starts a private supervisor (a berthd process that is nobody's child, and
  * ends with this connection). options == NULL: all defaults. *out is 0 when it fails. A process may have several
- * connections. Bounded: 10 s for the supervisor's greeting.
- * Returns: OK; UNAVAILABLE; DENIED; PROTOCOL (it speaks no version that we do); EXHAUSTED; FORKED; INVALID_ARGUMENT. */
+ * connections. Bounded: 10 s for the supervisor's greeting. options->why, where there is one, is filled whatever it
+ * returns.
+ * Returns: OK; UNAVAILABLE; DENIED; PROTOCOL (it speaks no version that we do); EXHAUSTED; INVALID_ARGUMENT. */
 int berth_connect(const struct berth_options *options, berth_client *out);
 
-/* Closes every context of the connection, one after the other, as berth_close without callback does, waits until their
- * last callbacks are done (30 s at most), and lets the connection go. A private supervisor and its workers have ended
+/* Closes every context of the connection, all at once, as berth_close without callback does, waits until their last
+ * callbacks are done (30 s at most), and lets the connection go. A private supervisor and its workers have ended
  * when it returns. The handle is over once it is called.
  * Returns: OK; INVALID_CTX; FORKED; BUSY when called from a callback (nothing was done), or when a callback did not end
  * in 30 s (threads and descriptors then stay behind). */
@@ -188,9 +212,9 @@ int berth_disconnect(berth_client client);
 int berth_open(berth_client client, const char *module, const void *config, size_t config_len,
                const struct berth_open_options *options, berth_context *out, struct berth_reply *why);
 
-/* The same without waiting: *out is valid at once, requests and listeners can be added at once, and queue behind the
- * open. `done` is called once, with what berth_open would return and its payload. When the open fails, what was queued
- * is answered in the same way, and the handle is over by itself.
+/* The same without waiting: *out is valid at once, before `done` can run, requests and listeners can be added
+ * at once, and queue behind the open. `done` is called once, with what berth_open would return and its payload. When the
+ * open fails, what was queued is answered in the same way, and the handle is over by itself.
  * Returns: OK (`done` will be called); MISSING_CALLBACK, or as berth_open: `done` will not be called. */
 int berth_open_submit(berth_client client, const char *module, const void *config, size_t config_len,
                       const struct berth_open_options *options, berth_callback done, void *user_data,
@@ -198,7 +222,8 @@ int berth_open_submit(berth_client client, const char *module, const void *confi
 
 /* Closes a context. It takes no more requests (RECYCLED). Those in flight have the module's drain timeout (1.5 s unless
  * its manifest says otherwise) to end, are then cancelled and have as long again (what the module then answers with an
- * error is told as RECYCLED), and are then cut off (RECYCLED). The library's instance is destroyed (teardown timeout, 10 s). Past these bounds the worker is killed.
+ * error is told as RECYCLED), and are then cut off (RECYCLED). The library's instance is destroyed (teardown timeout,
+ * 10 s). Past these bounds the worker is killed.
  *
  * `done` comes last of all the context's answers, on its reply thread, with OK and a CBOR map {"outcome": "drained" |
  * "cancelled" | "killed", "cut_off": uint}: everything was answered; something had to be cut off; the worker was killed
@@ -208,7 +233,8 @@ int berth_open_submit(berth_client client, const char *module, const void *confi
  * berth_disconnect waits for them.
  *
  * The handle is over at the end of the close, or, when there are answers left for berth_reap, once that has handed
- * them all out: it then returns -CLOSED, one time. Until then every other call has CLOSED.
+ * them all out: it then returns -CLOSED, one time. Until then berth_call, berth_try_call, berth_submit and berth_close
+ * have CLOSED, and berth_listen has RECYCLED.
  *
  * Returns: OK; ERR when a close is under way already: `done` is then called at once, on this thread, with ERR and a
  * text; CLOSED, INVALID_CTX (after the end of a close), EXHAUSTED (no thread) and FORKED, without a call. */
@@ -239,8 +265,11 @@ int berth_call_static(berth_client client, const char *module, const char *metho
 
 /* Sends a request and returns. Its answer goes to `callback`, on the context's reply thread, or, with callback == NULL,
  * to berth_reap. Before that come any number of STALE_WARNs, one each stale_warn_ms, and one whenever the module says
- * that it still works on the request. *out_id (NULL: not wanted) is written before the answer can come. The answer's
- * ret is as berth_call's, or CANCELLED.
+ * that it still works on the request; one that has not been fetched when the next comes gives way to it. So do, in
+ * order and whole, bytes that the module sends on the way (to berth_reap as BERTH_DATA); about 1 MiB of one request at
+ * most waits to be fetched, then the module waits. *out_id (NULL: not wanted) is written before the answer can come.
+ * The answer's ret is as berth_call's, or CANCELLED. What waits to be fetched takes 64 MiB of a context at most;
+ * further answers wait with the worker, unless a berth_call or berth_reap reads on past them.
  * Returns: OK: accepted, there will be one answer. Else refused, and `callback` is not called: TOO_LARGE; BUSY;
  * QUEUE_FULL; RECYCLED; CLOSED; WORKER_DIED, or what else ended the context; EXHAUSTED (no thread); INVALID_CTX;
  * FORKED; INVALID_ARGUMENT. */
@@ -251,7 +280,8 @@ int berth_submit(berth_context context, uint32_t method, const void *request, si
  * wait_us microseconds at most (0: not at all), as berth_call does, and leaves it to berth_reap if it has not come by
  * then. From there on it is a request of berth_submit's without a callback: with user_data, *out_id (NULL: not wanted),
  * STALE_WARNs and berth_cancel. berth_reap in another thread may have its answer before this function returns.
- * Returns reply->ret: STALE_WARN: accepted, the answer goes to berth_reap; else the answer, or a refusal, as berth_call. */
+ * Returns reply->ret: STALE_WARN: accepted, the answer goes to berth_reap; else the answer, or a refusal, as
+ * berth_call. */
 int berth_try_call(berth_context context, uint32_t method, const void *request, size_t len, uint32_t wait_us,
                    void *user_data, uint64_t *out_id, struct berth_reply *reply);
 
@@ -274,8 +304,8 @@ void berth_reply_free(struct berth_reply *reply);
  * A context in which nobody listens is sent no events. Where one context has listeners of both kinds, events for
  * berth_reap are dropped while 1024 completions wait for it.
  *
- * Events wait in a queue, bounded by the module's manifest (max_events, max_event_bytes). What finds it full is dropped,
- * newest first, and counted; replies are never delayed by it.
+ * Events wait in a queue, bounded by the module's manifest (max_events, max_event_bytes). What finds it full is
+ * dropped, newest first, and counted; replies are never delayed by it.
  *
  * Notices. These names are berth's own; a listener hears what the context has to say of itself, also when its worker is
  * stuck or dead. To berth_reap they come as BERTH_NOTICE. Payload: a CBOR map of text keys.
@@ -287,12 +317,14 @@ void berth_reply_free(struct berth_reply *reply);
  *   "event_overflow" {"count": uint}     so many events were dropped; comes once there is room again
  *   "worker_died"    as WORKER_DIED      the worker of a context that was not being closed is gone
  *   "restarted"      {"restarts": uint}  it is back, and empty (BERTH_RESTART); how often by now
+ * Past 1,024 notices that berth_reap has not fetched further ones are lost. Events that berth_reap would have, but that
+ * came while callbacks, too, listen and 64 MiB of answers were unread, are lost without an event_overflow.
  * Returns: OK; RECYCLED (it is being closed); ERR (no memory, no thread); INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_listen(berth_context context, const char *event, berth_callback callback, void *user_data,
                  uint64_t *out_listener);
 
 /* Ends a listener. When it returns the callback does not run and will not run again; called from a callback of
- * berth_listen it does not wait. Completions that berth_reap already has in its queue may still come.
+ * berth_listen of this context it does not wait. Completions that berth_reap already has in its queue may still come.
  * Returns: OK; INVALID_ARGUMENT (no such listener); INVALID_CTX; FORKED. */
 int berth_unlisten(berth_context context, uint64_t listener);
 
@@ -320,35 +352,38 @@ int berth_poll_fd(berth_context context);
 /* --- the rest --------------------------------------------------------------------------------------------------- */
 
 /* What the supervisor knows, as one CBOR map: {"daemon": {pid, version, uptime_ms, socket, private, rss_bytes},
- * "modules": [{name, library, description, file, methods, spares, max_contexts, recycle, contexts, workers, crashes: in
- * a row, quarantined: [uids], held_back_ms: until the next worker may be started, ? version, ? error}], "workers":
- * [{pid, module, state, since_ms, uses, rss_bytes, uid}], "zygotes": [{pid, module, state, since_ms, forks, rss_bytes,
- * uid}], "contexts": [{id, module, worker_pid, host_pid, state, since_ms, in_flight}]}. in_flight is null where the
- * worker did not say in time. A module whose manifest is broken has name, file and error. New keys may be added. Not
- * bound to this host's own contexts.
- * Returns reply->ret: OK; UNAVAILABLE (no supervisor in 2 s); TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED;
- * INVALID_ARGUMENT. */
+ * "modules": [{name, library, description, file, methods, policy: {spares, max_contexts, recycle, max_recycling,
+ * zygote, max_uses, max_rss_mib, max_age_ms, idle_timeout_ms, drain_timeout_ms, teardown_timeout_ms, start_grace_ms,
+ * overflow, max_events, max_event_bytes}, contexts, workers, crashes: in a row, quarantined: [uids], held_back_ms:
+ * until the next worker may be started, ? version, ? error}], "workers": [{pid, module, state, since_ms, uses,
+ * rss_bytes, uid}], "zygotes": [{pid, module, state, since_ms, forks, rss_bytes, uid}], "contexts": [{id, module,
+ * worker_pid, host_pid, state, since_ms, in_flight}]}. in_flight is null where the worker did not say in time, and
+ * socket where the supervisor is private. A module whose manifest is broken has name, file and error. New keys may be
+ * added. Not bound to this host's own contexts.
+ * Returns reply->ret: OK; UNAVAILABLE (no supervisor in 2 s); TIMEOUT (after 10 s); PROTOCOL; ERR; EXHAUSTED (no
+ * descriptor left); INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);
 
 /* The last crashes, oldest first, as one CBOR array of maps: workers that ended without being asked to, or by force. The
- * supervisor keeps some (16 of a module and user, 64 in all) until it ends, and tells a host those of its own user, root
- * all of them. {"module", "version", "pid", "uid", "uses": contexts it had served, the last included, "context": uint or
- * null, "host_pid": uint or null, "state": of the worker, "uptime_ms", "time_ms": since 1970, "signal" or "status", "log":
- * [the last lines it wrote], "doing": "create" | "request" | "destroy" | null, "request": {"method", "id", "size"} that
- * its library thread ran, or null, ? "killed": why the supervisor killed it}. Where the worker's own signal handler ran
- * there are also "fault": {"signal", "code": si_code, "address", "thread": its id, "thread_name"}, "registers": [{"name",
- * "value"}], "backtrace": [{"address", ? "module": a path, ? "offset" in it, ? "symbol", ? "symbol_offset"}] from the
- * inside out, "maps": [lines of /proc/PID/maps], "backtrace_cut" and "maps_cut": true when there was more, "complete":
- * false when the handler itself ran into trouble. New keys may be added. Payloads are not in it, save what a register
- * held or the library printed.
- * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+ * supervisor keeps some (16 of a module and user, 64 in all) until it ends, and tells a host those of its own user,
+ * root all of them. {"module", "version", "pid", "uid", "uses": contexts it had served, the last included, "context":
+ * uint or null, "host_pid": uint or null, "state": of the worker, "uptime_ms", "time_ms": since 1970, "signal" or
+ * "status", "log": [the last lines it wrote], "doing": "create" | "request" | "destroy" | null, "request": {"method",
+ * "id", "size"} that its library thread ran, or null, ? "killed": why the supervisor killed it}. Where the worker's own
+ * signal handler ran there are also "fault": {"signal", "code": si_code, "address", "thread": its id, "thread_name"},
+ * "registers": [{"name", "value"}], "backtrace": [{"address", ? "module": a path, ? "offset" in it, ? "symbol", ?
+ * "symbol_offset"}] from the inside out, "maps": [lines of /proc/PID/maps], "backtrace_cut" and "maps_cut": true when
+ * there was more, "complete": false when the handler itself ran into trouble. New keys may be added. Payloads are not
+ * in it, save what a register held or the library printed.
+ * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; EXHAUSTED (no descriptor left);
+ * INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_crashes(berth_client client, struct berth_reply *reply);
 
 /* Has the supervisor forget that workers of a module crashed: the wait before the next worker is over, and so is a
  * quarantine, in which opens are EXHAUSTED. It does so for the workers of this user; for those of all users when called
  * by root or the user that the supervisor runs as. `reply` may be NULL; on success its payload is CBOR null.
- * Returns reply->ret: OK (also when there was nothing to forget); NO_MODULE; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL;
- * ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+ * Returns reply->ret: OK (also when there was nothing to forget); NO_MODULE; UNAVAILABLE; TIMEOUT (after 10 s);
+ * PROTOCOL; ERR; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_reset(berth_client client, const char *module, struct berth_reply *reply);
 
 /* The code's name without its prefix, "WORKER_DIED"; "UNKNOWN" for what is none. Static text. */

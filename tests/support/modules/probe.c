@@ -2,6 +2,7 @@
  * state from one context to the next, holds the library's thread for good, and takes as many milliseconds for its destroy as its configuration says. */
 #include "module.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,17 @@
 
 static const struct berth_worker *worker;
 
-enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK, HANG, PROGRESS };
+enum { SAY, BIG, TWICE, MUTE, ENVIRONMENT, FAIL_EMPTY, SERIAL, LEAK, HANG, PROGRESS, CATCH, CAUGHT, IGNORED };
 
 static const struct berth_method methods[] = {{"say", 0},  {"big", 0},         {"twice", 0},
                                               {"mute", 0}, {"environment", 0}, {"fail_empty", 0},
                                               {"serial", 0}, {"leak", 0},      {"hang", 0},
-                                              {"progress", 0}};
+                                              {"progress", 0}, {"catch", 0},      {"caught", 0},
+                                              {"ignored", 0},
+#ifdef LATIN_1
+                                              {"caf\xe9", 0},
+#endif
+};
 
 static int creates; /* in this process */
 
@@ -76,6 +82,28 @@ static void progress(berth_request request) {
         abort();
 }
 
+static volatile sig_atomic_t terms;
+static void on_term(int signal) {
+    (void)signal;
+    terms++;
+}
+
+static void caught(berth_request request) {
+    char text[16];
+    worker->reply(request, 0, text, (size_t)snprintf(text, sizeof text, "%d", (int)terms));
+}
+
+/* The signals that a program which the library starts finds ignored. */
+static void ignored(berth_request request) {
+    char line[256] = "";
+    FILE *child = popen("grep SigIgn /proc/self/status", "r");
+    if (child && !fgets(line, sizeof line, child))
+        line[0] = 0;
+    if (child)
+        pclose(child);
+    worker->reply(request, line[0] ? 0 : 1, line, strlen(line));
+}
+
 static void handle(void *instance, uint32_t method, berth_request request, const uint8_t *data, size_t len) {
     (void)instance;
     switch (method) {
@@ -93,9 +121,21 @@ static void handle(void *instance, uint32_t method, berth_request request, const
     case LEAK: leak(request); break;
     case ENVIRONMENT: environment(request, data, len); break;
     case PROGRESS: progress(request); break;
+    case CATCH:
+        signal(SIGTERM, on_term);
+        caught(request);
+        break;
+    case CAUGHT: caught(request); break;
+    case IGNORED: ignored(request); break;
     default: worker->reply(request, 1, "", 0);
     }
 }
+
+#ifdef LATIN_1
+#define VERSION "1\xe9"
+#else
+#define VERSION "1"
+#endif
 
 static const struct berth_module module = {
 #ifdef WRONG_ABI
@@ -103,7 +143,7 @@ static const struct berth_module module = {
 #else
     .abi = BERTH_MODULE_ABI,
 #endif
-    .size = sizeof module, .name = "probe", .version = "1", .method_count = sizeof methods / sizeof *methods,
+    .size = sizeof module, .name = "probe", .version = VERSION, .method_count = sizeof methods / sizeof *methods,
     .methods = methods, .create = create, .destroy = destroy, .handle = handle};
 
 #ifdef NO_ENTRY

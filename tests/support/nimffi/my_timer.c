@@ -202,9 +202,14 @@ static void misbehave(struct ffi_request *request, const char *how) {
         fflush(stdout);
         fprintf(stderr, "my_timer on stderr\n");
     }
-    if (strcmp(how, "stale") == 0) {
-        cb(RET_STALE_WARN, "5000", 4, ud);
+    if (strcmp(how, "stale") == 0)
         cb(RET_STALE_WARN, "10000", 5, ud);
+    if (strcmp(how, "parts") == 0) {
+        cb(RET_STALE_WARN, "part", 4, ud);
+        cb(RET_STALE_WARN, "7000", 4, ud);
+        cb(RET_STALE_WARN, "12345678901", 11, ud);
+        cb(RET_STALE_WARN, "", 0, ud);
+        cb(RET_STALE_WARN, "7 ", 2, ud);
     }
     if (strcmp(how, "mute") == 0)
         ffi_forget(request);

@@ -16,7 +16,8 @@
  *   environment {} → {"runtimeStarts": uint, "sameThread": bool, "contexts": uint, "pid": uint}
  *                 sameThread: NimMain ran on the thread that created this context
  *   misbehave   {"how": text}: "crash", "exit", "double" (two callbacks), "mute" (none), "stale" (two RET_STALE_WARN,
- *                 then the answer), "late_stale" (the answer, then RET_STALE_WARN), "print" (on stdout and stderr),
+ *                 then the answer), "parts" (the same with parts of a result and one time among them),
+ *                 "late_stale" (the answer, then RET_STALE_WARN), "print" (on stdout and stderr),
  *                 "empty_error" (RET_ERR without text)
  *   block       {"ms": uint} → null; occupies the library's thread
  *   build_info  (context-free) {} → text

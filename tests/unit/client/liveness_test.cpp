@@ -1,5 +1,5 @@
 extern "C" {
-#include "liveness.h"
+#include "delivery/liveness.h"
 }
 
 #include <doctest/doctest.h>

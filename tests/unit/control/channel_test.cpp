@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "control/channel.h"
 
@@ -91,6 +92,35 @@ TEST_CASE("a message arrives with its fields and descriptors, all close-on-exec"
     }
 }
 
+TEST_CASE("an open of two descriptors and more that it names arrives with all of them, in order") {
+    Pair pair;
+    Message message(BERTH_MSG_OPEN);
+    message.with(BERTH_KEY_SEQ, 7)
+        .with_text(BERTH_KEY_MODULE, "echo")
+        .with(BERTH_KEY_DESCRIPTORS, BERTH_DESCRIPTOR_CWD | BERTH_DESCRIPTOR_WORKER_STATS);
+    ino_t sent[4];
+    for (ino_t &inode : sent) {
+        struct stat file;
+        int ends[2];
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        REQUIRE(::fstat(ends[0], &file) == 0);
+        ::close(ends[1]);
+        inode = file.st_ino;
+        message.with_fd(UniqueFd(ends[0]));
+    }
+    REQUIRE(pair.a.send(message));
+    auto got = pair.b.receive(0);
+    REQUIRE(got);
+    REQUIRE(got->got == Channel::Got::Message);
+    CHECK(got->message->needed_fds() == 2);
+    REQUIRE(got->message->fds().size() == 4);
+    for (size_t i = 0; i < 4; i++) {
+        struct stat file;
+        REQUIRE(::fstat(got->message->fds()[i].get(), &file) == 0);
+        CHECK(file.st_ino == sent[i]);
+    }
+}
+
 TEST_CASE("messages stay apart and in order") {
     Pair pair;
     for (uint64_t seq = 0; seq < 20; seq++) {
@@ -124,7 +154,7 @@ TEST_CASE("descriptors that do not belong to the message are an error, and are c
     Pair pair;
     int before = open_fds();
     const uint8_t retire[] = {0xa1, 0x00, BERTH_MSG_RETIRE};
-    for (size_t count : {size_t{1}, size_t{4}, size_t{5}, size_t{6}, size_t{7}, size_t{16}}) {
+    for (size_t count : {size_t{1}, size_t{4}, size_t{8}, size_t{9}, size_t{10}, size_t{16}}) {
         send_raw(pair.a.fd(), retire, sizeof retire, count);
         auto got = pair.b.receive(0);
         REQUIRE_FALSE(got);
@@ -194,4 +224,17 @@ TEST_CASE("a peer that does not read makes send say busy, not wait") {
         return;
     }
     FAIL("never full");
+}
+
+TEST_CASE("a text that is no UTF-8 is sent as one that is") {
+    Pair pair;
+    const std::string_view said[] = {"caf\xe9", "\xff\xfe", "caf\xc3\xa9 \xe2\x82", "\xed\xa0\x80", "plain"};
+    const std::string_view heard[] = {"caf\\xe9", "\\xff\\xfe", "caf\xc3\xa9 \\xe2\\x82", "\\xed\\xa0\\x80", "plain"};
+    for (size_t i = 0; i < std::size(said); i++) {
+        REQUIRE(pair.a.send(Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, said[i])));
+        auto received = pair.b.receive(MSG_DONTWAIT);
+        REQUIRE(received);
+        REQUIRE(received->got == Channel::Got::Message);
+        CHECK(received->message->text(BERTH_KEY_TEXT) == heard[i]);
+    }
 }

@@ -99,6 +99,20 @@ TEST_CASE_FIXTURE(Echo, "emit counts what was dropped") {
     CHECK(ok("emit", {{"count", 5}, {"bytes", 0}}) == Json{{"sent", 0}, {"dropped", 5}});
 }
 
+TEST_CASE_FIXTURE(Echo, "stream sends numbered data, then how much it was") {
+    berth_request request = module().submit("stream", cbor({{"count", 300}, {"bytes", 6}}));
+    CHECK(module().wait(request) == DirectAnswer{0, "\x19\x01\x2c"});
+    auto data = module().take_data(request);
+    REQUIRE(data.size() == 300);
+    CHECK(data[0] == std::string(6, '\0'));
+    CHECK(data[258] == std::string("\0\0\x01\x02\0\0", 6));
+    request = module().submit("stream", cbor({{"count", 2}, {"bytes", 0}}));
+    CHECK(module().wait(request) == DirectAnswer{0, "\x02"});
+    CHECK(module().take_data(request) == std::vector<std::string>{"", ""});
+    CHECK(ok("stream", {{"count", 0}, {"bytes", 1}}) == 0);
+    CHECK(error("stream", {{"count", 1}}) == "stream: key \"bytes\": missing");
+}
+
 TEST_CASE_FIXTURE(Echo, "block holds the library thread, until cancelled") {
     CHECK(ok("block", {{"ms", 5}}) == nullptr);
     berth_request blocked = module().submit("block", cbor({{"ms", 1000000}}));

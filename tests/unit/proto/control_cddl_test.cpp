@@ -71,7 +71,7 @@ class Reader {
   private:
     void take_key(const std::string &line) {
         static const std::map<std::string, uint8_t> kinds{
-            {"uint", BERTH_FIELD_UINT},    {"ret", BERTH_FIELD_UINT},    {"outcome", BERTH_FIELD_UINT},
+            {"uint", BERTH_FIELD_UINT},    {"ret", BERTH_FIELD_UINT},    {"outcome", BERTH_FIELD_UINT}, {"descriptor-bits", BERTH_FIELD_UINT},
             {"text", BERTH_FIELD_TEXT},    {"bytes", BERTH_FIELD_BYTES}, {"token", BERTH_FIELD_BYTES},
             {"method-ids", BERTH_FIELD_BYTES}};
         unsigned key = 0;

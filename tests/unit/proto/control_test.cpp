@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,13 +35,20 @@ void fill(berth_control_message &message, uint64_t keys) {
     for (uint32_t key = 1; key < BERTH_KEY_COUNT; key++) {
         if (!(keys >> key & 1))
             continue;
-        if (berth_control_kinds[key] == BERTH_FIELD_UINT)
+        if (key == BERTH_KEY_DESCRIPTORS)
+            berth_control_set_uint(&message, key, 1 << 5 | 1);
+        else if (berth_control_kinds[key] == BERTH_FIELD_UINT)
             berth_control_set_uint(&message, key, uint64_t{key} << key);
         else if (berth_control_kinds[key] == BERTH_FIELD_TEXT)
             berth_control_set_text(&message, key, "größe\n", 8);
         else
             berth_control_set_bytes(&message, key, "0123456789abcdef", 16);
     }
+}
+
+uint32_t needed_and_named(const berth_control_message &message) {
+    uint64_t named = message.fields[BERTH_KEY_DESCRIPTORS].number;
+    return berth_control_shapes[message.type].fds_max + static_cast<uint32_t>(__builtin_popcountll(named));
 }
 
 void check_round_trip(uint32_t type, uint64_t keys) {
@@ -51,7 +59,7 @@ void check_round_trip(uint32_t type, uint64_t keys) {
     long size = berth_control_encode(&message, packet.data(), packet.size());
     REQUIRE(size > 0);
     packet.resize(static_cast<size_t>(size));
-    auto d = decode(packet, berth_control_shapes[type].fds);
+    auto d = decode(packet, needed_and_named(message));
     REQUIRE_MESSAGE(d.rc == 0, d.why);
     CHECK(d.message.type == type);
     for (uint32_t key = 1; key < BERTH_KEY_COUNT; key++) {
@@ -73,7 +81,8 @@ TEST_CASE("every message round-trips, with its required keys and with all") {
         const auto &shape = berth_control_shapes[type];
         REQUIRE(shape.name);
         CHECK((shape.required & shape.optional) == 0);
-        CHECK(shape.fds <= BERTH_CONTROL_MAX_FDS);
+        CHECK(shape.fds_min <= shape.fds_max);
+        CHECK(shape.fds_max <= BERTH_CONTROL_MAX_FDS);
         check_round_trip(type, shape.required);
         check_round_trip(type, shape.required | shape.optional);
     }
@@ -116,12 +125,53 @@ TEST_CASE("what is wrong with a packet is said") {
     CHECK(why({0xa1, 0x00, 0x08}) == "status lacks key 1");
     CHECK(why({0xa2, 0x00, 0x0e, 0x01, 0x01}) == "retire may not have key 1");
     CHECK(why(retire(), 2) == "retire came with 2 descriptors, not 0");
-    CHECK(why({0xa3, 0x00, 0x04, 0x01, 0x01, 0x08, 0x61, 'm'}) == "open came with 0 descriptors, not 3");
+    CHECK(why({0xa3, 0x00, 0x04, 0x01, 0x01, 0x08, 0x61, 'm'}) == "open came with 0 descriptors, not 2 to 3");
     CHECK(why(Bytes(BERTH_CONTROL_MAX_PACKET + 1)) == "a packet of 65537 bytes");
     // ready: pid, methods, module version, method names
     CHECK(why({0xa5, 0, 10, 13, 1, 14, 0x43, 1, 2, 3, 20, 0x60, 21, 0x60}) == "key 14: not a list of 4-byte ids");
     // lease: context, token, generation, drain, teardown
     CHECK(why({0xa6, 0, 12, 10, 1, 11, 0x41, 9, 12, 1, 22, 1, 23, 1}, 4) == "key 11: a token has 16 bytes");
+}
+
+TEST_CASE("an open brings two or three descriptors, and as many more as it names") {
+    auto open = [](uint32_t fds, std::optional<uint64_t> named) {
+        berth_control_message message;
+        berth_control_init(&message, BERTH_MSG_OPEN);
+        fill(message, berth_control_shapes[BERTH_MSG_OPEN].required);
+        if (named)
+            berth_control_set_uint(&message, BERTH_KEY_DESCRIPTORS, *named);
+        Bytes packet(256);
+        packet.resize(static_cast<size_t>(berth_control_encode(&message, packet.data(), packet.size())));
+        auto decoded = decode(packet, fds);
+        return decoded.rc ? decoded.why : std::to_string(berth_control_needed_fds(&decoded.message, fds));
+    };
+    CHECK(open(1, {}) == "open came with 1 descriptors, not 2 to 3");
+    CHECK(open(2, {}) == "2");
+    CHECK(open(3, {}) == "3");
+    CHECK(open(4, {}) == "open came with 4 descriptors, not 2 to 3");
+    CHECK(open(2, 0) == "2");
+    CHECK(open(2, 1) == "open came with 2 descriptors, not 3 to 4");
+    CHECK(open(3, 4) == "2");
+    CHECK(open(5, 7) == "2");
+    CHECK(open(6, 7) == "3");
+    CHECK(open(7, 7) == "open came with 7 descriptors, not 5 to 6");
+    CHECK(open(8, 0x8000000000000f01) == "2"); // bits that nobody knows count as well
+    CHECK(open(8, 0x1f) == "3");
+    CHECK(open(9, 0x3f) == "open came with 9 descriptors, not 8");
+    CHECK(open(9, 0x7f) == "open names 7 more descriptors: too many");
+    CHECK(open(66, ~uint64_t{0}) == "open names 64 more descriptors: too many");
+}
+
+TEST_CASE("a lease brings what its open brought, and one more; other messages what they always did") {
+    berth_control_message message;
+    berth_control_init(&message, BERTH_MSG_LEASE);
+    for (int fds : {3, 4})
+        CHECK(berth_control_needed_fds(&message, static_cast<uint32_t>(fds)) == fds);
+    for (uint32_t fds : {0u, 2u, 5u, 9u})
+        CHECK(berth_control_needed_fds(&message, fds) == -EBADMSG);
+    berth_control_init(&message, BERTH_MSG_OPENED);
+    CHECK(berth_control_needed_fds(&message, 1) == 1);
+    CHECK(berth_control_needed_fds(&message, 2) == -EBADMSG);
 }
 
 TEST_CASE("a short `why` is cut, and ends") {

@@ -15,23 +15,24 @@ namespace {
 constexpr uint64_t kSmall = 16384;
 
 // Three rings of 16 KiB and an urgent one of 4 KiB behind the header: a small but lawful segment.
-berth_segment_header small_header() {
+berth_segment_header small_header(uint16_t major = BERTH_SEGMENT_MAJOR_1) {
     berth_segment_header header{};
+    bool old = major == BERTH_SEGMENT_MAJOR_1;
+    uint64_t at = old ? 4096 : 65536, align = at;
     header.magic = BERTH_SEGMENT_MAGIC;
-    header.major = BERTH_SEGMENT_MAJOR;
+    header.major = major;
     header.max_payload = 1000;
     header.max_in_flight = 16;
-    uint64_t at = BERTH_SEGMENT_HEADER_SIZE;
     for (int i = 0; i < BERTH_RING_COUNT; i++) {
         header.rings[i] = {at, i == BERTH_RING_URGENT ? 4096 : kSmall};
-        at += header.rings[i].capacity;
+        at += (header.rings[i].capacity + align - 1) / align * align;
     }
     header.segment_size = at;
     return header;
 }
 
-std::string why(const std::function<void(berth_segment_header &)> &change) {
-    auto header = small_header();
+std::string why(const std::function<void(berth_segment_header &)> &change, uint16_t major = BERTH_SEGMENT_MAJOR_1) {
+    auto header = small_header(major);
     uint64_t mapped = header.segment_size;
     change(header);
     return berth::check_segment_header(header, mapped);
@@ -49,6 +50,8 @@ berth::UniqueFd write_segment(const berth_segment_header &header, uint64_t size,
 
 constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
+std::string why_2(const std::function<void(berth_segment_header &)> &change) { return why(change, 2); }
+
 std::string attach_error(berth::UniqueFd fd) {
     auto segment = berth::Segment::attach(std::move(fd));
     return segment ? "" : segment.error().text;
@@ -59,18 +62,54 @@ std::string attach_error(berth::UniqueFd fd) {
 TEST_CASE("a lawful header is accepted") {
     CHECK(why([](auto &) {}) == "");
     CHECK(why([](auto &h) { h.minor = 7; }) == "");
+    CHECK(why_2([](auto &) {}) == "");
+    CHECK(why_2([](auto &h) { h.minor = 7; }) == "");
+    CHECK(why_2([](auto &h) { h.features = ~uint64_t{0}; }) == ""); // what a host knows that we do not
+}
+
+TEST_CASE("the rings that a host makes by default are lawful in either major") {
+    for (uint16_t major : {uint16_t{BERTH_SEGMENT_MAJOR_1}, uint16_t{BERTH_SEGMENT_MAJOR}}) {
+        auto header = small_header(major);
+        header.max_payload = BERTH_MAX_PAYLOAD;
+        header.segment_size = berth_default_size(major);
+        for (uint32_t i = 0; i < BERTH_RING_COUNT; i++)
+            header.rings[i] = {berth_default_offset(major, i), berth_default_capacity(i)};
+        CHECK(berth::check_segment_header(header, header.segment_size) == "");
+        CHECK(header.rings[3].offset + header.rings[3].capacity == header.segment_size);
+        CHECK(header.rings[0].offset == (major == 1 ? 4096 : 65536));
+    }
 }
 
 TEST_CASE("each word of the header is checked") {
     CHECK(why([](auto &h) { h.magic++; }) == "no segment: wrong magic");
-    CHECK(why([](auto &h) { h.major = 2; }) == "segment version 2, this side speaks 1");
+    CHECK(why([](auto &h) { h.major = 0; }) == "segment version 0, this side speaks 1 to 2");
+    CHECK(why([](auto &h) { h.major = 3; }) == "segment version 3, this side speaks 1 to 2");
     CHECK(why([](auto &h) { h.segment_size += 4096; }) == "the segment's size is not what its header says");
     CHECK(why([](auto &h) { h.max_payload = 0; }) == "a largest payload of 0");
     CHECK(why([](auto &h) { h.max_payload = BERTH_MAX_PAYLOAD + 1; }) == "a largest payload of 16777217");
     CHECK(why([](auto &h) { h.max_in_flight = 0; }) == "a bound of 0 requests in flight");
     CHECK(why([](auto &h) { h.max_in_flight = 65537; }) == "a bound of 65537 requests in flight");
+    const char *reserved = "a reserved word is not zero";
     for (int i = 0; i < 26; i++)
-        CHECK(why([i](auto &h) { h.reserved0[i] = 1; }) == "a reserved word is not zero");
+        CHECK(why([i](auto &h) { reinterpret_cast<uint32_t *>(&h)[88 / 4 + i] = 1; }) == reserved);
+}
+
+TEST_CASE("major 2 asks for no ring that is not known here, and for nothing that is reserved") {
+    for (int i = 0; i < 16; i++)
+        CHECK(why_2([i](auto &h) { h.reserved0[i] = 1; }) == "a reserved word is not zero");
+    CHECK(why_2([](auto &h) { h.rings[4].offset = 65536; }) == "ring 4 is not known here");
+    CHECK(why_2([](auto &h) { h.rings[4].capacity = 1; }) == "ring 4 is not known here");
+    CHECK(why_2([](auto &h) { h.rings[5] = {h.rings[3].offset, 4096}; }) == "ring 5 is not known here");
+}
+
+TEST_CASE("in major 2 a ring begins at a multiple of 64 KiB, behind the header's area") {
+    CHECK(why_2([](auto &h) { h.rings[0].offset -= 4096; }) == "ring 0 lies outside the segment");
+    CHECK(why_2([](auto &h) { h.rings[0].offset = 4096; }) == "ring 0 lies outside the segment");
+    CHECK(why_2([](auto &h) { h.rings[0].offset = 0; }) == "ring 0 lies outside the segment");
+    CHECK(why_2([](auto &h) { h.rings[3].offset += 65536; }) == "ring 3 lies outside the segment");
+    CHECK(why_2([](auto &h) { h.rings[1].offset = h.rings[2].offset; }) == "rings 1 and 2 overlap");
+    CHECK(why_2([](auto &h) { h.major = BERTH_SEGMENT_MAJOR_1; }) == "");
+    CHECK(why([](auto &h) { h.major = BERTH_SEGMENT_MAJOR; }) == "ring 0 lies outside the segment");
 }
 
 TEST_CASE("a ring's capacity is a power of two with room for two of the largest frames") {
@@ -100,6 +139,7 @@ TEST_CASE("a sealed memfd with a lawful header is attached, and described by cop
     auto header = small_header();
     auto segment = berth::Segment::attach(write_segment(header, header.segment_size, kSeals));
     REQUIRE(segment);
+    CHECK(segment->major() == 1);
     CHECK(segment->max_payload() == 1000);
     CHECK(segment->max_in_flight() == 16);
     segment->header()->rings[BERTH_RING_REPLY].capacity = 1;
@@ -109,6 +149,17 @@ TEST_CASE("a sealed memfd with a lawful header is attached, and described by cop
     auto *base = reinterpret_cast<uint8_t *>(segment->header());
     CHECK((segment->bytes(BERTH_RING_REPLY) == base + BERTH_SEGMENT_HEADER_SIZE + kSmall));
     CHECK((reinterpret_cast<uint8_t *>(segment->control(BERTH_RING_REQUEST)) == base + 2048));
+}
+
+TEST_CASE("a segment of major 2 is attached; one shorter than its area is not") {
+    auto header = small_header(BERTH_SEGMENT_MAJOR);
+    auto segment = berth::Segment::attach(write_segment(header, header.segment_size, kSeals));
+    REQUIRE(segment);
+    CHECK(segment->major() == 2);
+    auto *base = reinterpret_cast<uint8_t *>(segment->header());
+    CHECK((segment->bytes(BERTH_RING_REPLY) == base + 2 * 65536));
+    header.segment_size = 32768;
+    CHECK(attach_error(write_segment(header, header.segment_size, kSeals)) == "ring 0 lies outside the segment");
 }
 
 TEST_CASE("what is not a memfd with its size sealed is refused") {

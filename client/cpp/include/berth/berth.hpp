@@ -18,6 +18,9 @@
 // destroying a Client or Context is for one thread, when no other uses it.
 //
 // Callbacks run on the context's own threads, and must not throw: with exceptions, std::terminate.
+//
+// After fork() the child has FORKED of every object of its parent's, for good, and may connect for itself. Their
+// ends wait for nothing there.
 #ifndef BERTH_BERTH_HPP
 #define BERTH_BERTH_HPP
 

@@ -104,7 +104,8 @@ pub struct berth_options {
     pub flags: u32,
     pub socket_path: *const ::std::os::raw::c_char,
     pub module_dir: *const ::std::os::raw::c_char,
-    pub reserved: [u64; 4usize],
+    pub why: *mut berth_reply,
+    pub reserved: [u64; 3usize],
 }
 #[test]
 fn bindgen_test_layout_berth_options() {
@@ -176,6 +177,23 @@ fn bindgen_test_layout_berth_options() {
         );
     }
     test_field_module_dir();
+    fn test_field_why() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<berth_options>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).why) as usize - ptr as usize
+            },
+            24usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(berth_options),
+                "::",
+                stringify!(why)
+            )
+        );
+    }
+    test_field_why();
     fn test_field_reserved() {
         assert_eq!(
             unsafe {
@@ -183,7 +201,7 @@ fn bindgen_test_layout_berth_options() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).reserved) as usize - ptr as usize
             },
-            24usize,
+            32usize,
             concat!(
                 "Offset of field: ",
                 stringify!(berth_options),
@@ -525,6 +543,7 @@ pub const BERTH_REPLY: _bindgen_ty_1 = 1;
 pub const BERTH_EVENT: _bindgen_ty_1 = 2;
 pub const BERTH_PROGRESS: _bindgen_ty_1 = 3;
 pub const BERTH_NOTICE: _bindgen_ty_1 = 4;
+pub const BERTH_DATA: _bindgen_ty_1 = 5;
 pub type _bindgen_ty_1 = ::std::os::raw::c_uint;
 extern "C" {
     pub fn berth_connect(options: *const berth_options, out: *mut berth_client) -> ::std::os::raw::c_int;

@@ -67,6 +67,7 @@ fn assertions() -> String {
             flags,
             socket_path,
             module_dir,
+            why,
             reserved
         }
     );
@@ -131,6 +132,7 @@ fn assertions() -> String {
         BERTH_EVENT,
         BERTH_PROGRESS,
         BERTH_NOTICE,
+        BERTH_DATA,
         BERTH_PRIVATE,
         BERTH_NO_PRIVATE,
     );

@@ -7,7 +7,6 @@ use std::time::Duration;
 use berth_sys as sys;
 
 use crate::connection::Connection;
-use crate::error::check;
 use crate::method::c_text;
 use crate::open::{OpenOptions, Opening};
 use crate::timeout::milliseconds;
@@ -139,7 +138,7 @@ impl ClientOptions {
         self
     }
 
-    /// Connects.
+    /// Connects. The text of an error names path and cause.
     pub fn connect(self) -> Result<Client> {
         if let Some(what) = self.invalid {
             return Err(crate::Error::InvalidArgument(what.into()));
@@ -150,11 +149,15 @@ impl ClientOptions {
             flags: self.flags,
             socket_path: pointer(&self.socket_path),
             module_dir: pointer(&self.module_dir),
-            reserved: [0; 4],
+            why: std::ptr::null_mut(),
+            reserved: [0; 3],
         };
         let mut handle = sys::berth_client { bits: 0 };
-        // SAFETY: the options hold for the call; a place for the handle.
-        check(unsafe { sys::berth_connect(&options, &mut handle) })?;
+        // SAFETY: the options hold for the call, a place for the handle, and the reply gets filled.
+        Reply::filled_by(|why| unsafe {
+            let options = sys::berth_options { why, ..options };
+            sys::berth_connect(&options, &mut handle)
+        })?;
         Ok(Client {
             connection: Arc::new(Connection::new(handle)),
         })

@@ -79,6 +79,9 @@ impl Context {
     /// Dropping the future before its end cancels the request: the module's cancel hook runs. A deadline is the
     /// executor's to keep (`tokio::time::timeout` drops the future).
     ///
+    /// What the module sends before its answer (`BERTH_DATA`) is passed over as it comes: the module never waits for
+    /// somebody to read it.
+    ///
     /// The first one starts a thread for the context that reads answers; see `Context::attach_tokio` for none.
     pub fn call_async(&self, method: impl IntoMethod, request: &[u8]) -> Call {
         let sent = method.method_of(self.handle).and_then(|method| {

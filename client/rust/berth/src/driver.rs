@@ -23,7 +23,7 @@ impl Driver {
         let engine = Engine::new(context);
         let driven = Arc::clone(&engine);
         let joined = {
-            let _blocked = crate::signals::Blocked::all();
+            let _blocked = crate::signals::Blocked::all_but_faults();
             std::thread::Builder::new()
                 .name("berth-answers".into())
                 .spawn(move || drive(&driven))?

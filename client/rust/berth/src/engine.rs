@@ -151,7 +151,9 @@ impl Engine {
                     queue.push(payload);
                 }
             }
-            _ => (), // progress, notices, and what is newer than this crate
+            // None of them is the answer, and none has anybody to go to here: progress and data of a request that is
+            // still in flight, notices, and what is newer than this crate.
+            _ => (),
         }
     }
 

@@ -48,7 +48,8 @@ pub enum Error {
     Denied(String),
     /// The other side broke the protocol, or speaks another version.
     Protocol(String),
-    /// This process is a fork of the one that connected.
+    /// This process is a fork of the one that connected, whose contexts are not to be had here. It may connect for
+    /// itself.
     Forked,
     /// No manifest of that name; the text lists those there are.
     NoModule(String),

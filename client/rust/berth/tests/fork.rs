@@ -1,4 +1,5 @@
-//! What a fork of a host can do with what its parent opened: nothing, and it is told so. Alone in its program.
+//! What a fork of a host can do with what its parent opened: nothing, and it is told so. It can connect for itself. Alone
+//! in its program.
 
 mod common;
 
@@ -28,6 +29,18 @@ fn in_a_fork(child: impl FnOnce() -> bool) -> i32 {
     }
 }
 
+/// For itself, which makes nothing of its parent's come back.
+fn connects(parents: &berth::Context) -> bool {
+    let own = client();
+    let context = echo(&own);
+    let answer = context.call_async("echo", b"the fork's").wait();
+    let forked = matches!(parents.call("echo", b""), Err(Error::Forked));
+    forked
+        && matches!(answer, Ok(answer) if *answer == *b"the fork's")
+        && context.close().is_ok()
+        && own.close().is_ok()
+}
+
 #[test]
 fn a_fork_is_told_so_and_the_parent_goes_on() {
     let client = client();
@@ -38,7 +51,7 @@ fn a_fork_is_told_so_and_the_parent_goes_on() {
     let status = in_a_fork(move || {
         let call = matches!(echo_in_child.call("echo", b""), Err(Error::Forked));
         let open = matches!(in_child.open("echo", b""), Err(Error::Forked));
-        call && open && matches!(in_child.close(), Err(Error::Forked))
+        call && open && matches!(in_child.close(), Err(Error::Forked)) && connects(echo_in_child)
     });
     assert_eq!(status, 0);
     assert_eq!(&*echo.call("echo", b"goes on").unwrap(), b"goes on");

@@ -213,3 +213,20 @@ fn the_last_client_may_go_on_any_thread() {
         dropped.recv_timeout(LONG).unwrap();
     }
 }
+
+/// There is more of it than may be unread: the module waits for good where nobody takes it.
+#[test]
+fn data_on_the_way_is_not_the_answer() {
+    let client = client();
+    let echo = echo(&client);
+    let calls: Vec<_> = (0..8)
+        .map(|n| echo.call_async("stream", &stream(40 + n, 65_536 * (n % 2))))
+        .collect();
+    for n in 0..50 {
+        assert_eq!(&*echo.call("stream", &stream(n, 65_536)).unwrap(), &cbor(n)[..]);
+        assert_eq!(&*echo.call_async("echo", b"meanwhile").wait().unwrap(), b"meanwhile");
+    }
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(&*block_on(call).unwrap(), &cbor(40 + n)[..]);
+    }
+}

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use berth::{Client, Context, Error, Outcome};
-use common::{client, emit, key, later, LONG};
+use common::{cbor, client, emit, key, later, stream, LONG};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -208,4 +208,19 @@ fn it_is_attached_once_before_anything_else_and_on_a_runtime() {
     let other = client.open("echo", b"").unwrap();
     other.call_async("echo", b"").wait().unwrap();
     assert!(matches!(other.attach_tokio(), Err(Error::Busy(_))));
+}
+
+#[test]
+fn data_on_the_way_is_not_the_answer() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let client = client();
+            let echo = attached(&client);
+            for n in 0..20 {
+                let call = echo.call_async("stream", &stream(40 + n, 65_536));
+                let answer = timeout(LONG, call).await.unwrap().unwrap();
+                assert_eq!(&*answer, &cbor(40 + n)[..]);
+            }
+        });
+    }
 }

@@ -26,7 +26,7 @@ struct OpenOptions {
 // Move-only; disconnects at its end. One that is empty (moved from, or disconnected) answers with INVALID_CTX.
 class Client {
   public:
-    // As berth_connect.
+    // As berth_connect; an error's text names path and cause.
     static Result<Client> connect(const ConnectOptions &options = {}) {
         berth_options raw{};
         raw.size = sizeof raw;
@@ -36,9 +36,11 @@ class Client {
         raw.socket_path = options.socket_path.empty() ? nullptr : options.socket_path.c_str();
         raw.module_dir = options.module_dir.empty() ? nullptr : options.module_dir.c_str();
         berth_client handle{};
+        Reply why;
+        raw.why = why.raw();
         int ret = berth_connect(&raw, &handle);
         if (ret != BERTH_RET_OK)
-            return Error(ret);
+            return Error(ret, why.bytes());
         return Client(handle);
     }
 

@@ -85,8 +85,9 @@ class Context {
     }
 
     // Sends a request and returns its id; done(const berth::Answer &) is called once, on the context's reply thread. It
-    // holds up the context's other answers while it runs. An error: the request was refused, and `done` will not be
-    // called. As berth_submit.
+    // holds up the context's other answers while it runs. What the module sends on the way (STALE_WARN) is passed over:
+    // berth_submit, on handle(), tells it. An error: the request was refused, and `done` will not be called. As
+    // berth_submit.
     template <class Done> Result<std::uint64_t> submit(Method method, Bytes request, Done done) const {
         if (!owed_)
             return Error(BERTH_RET_INVALID_CTX);
@@ -172,7 +173,8 @@ class Context {
         if (ret == BERTH_RET_EXHAUSTED)
             return Error(ret);
         std::shared_ptr<detail::Owed> owed = leave();
-        owed->wait_until_none();
+        if (ret != BERTH_RET_FORKED) // there nobody is left to call them
+            owed->wait_until_none();
         if (ret != BERTH_RET_OK && ret != BERTH_RET_ERR)
             return Error(ret);
         return result;
@@ -220,10 +222,11 @@ class Context {
         if (!owed_)
             return;
         bool own_callback = owed_->runs_here();
-        if (begin_close([](const Answer &) {}) == BERTH_RET_EXHAUSTED)
+        int ret = begin_close([](const Answer &) {});
+        if (ret == BERTH_RET_EXHAUSTED)
             berth_close(handle_, nullptr, nullptr);
         std::shared_ptr<detail::Owed> owed = leave();
-        if (!own_callback)
+        if (!own_callback && ret != BERTH_RET_FORKED)
             owed->wait_until_none();
     }
     void take(Context &other) noexcept {

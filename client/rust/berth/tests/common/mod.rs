@@ -51,6 +51,11 @@ pub fn emit(count: u64, bytes: u64) -> Vec<u8> {
     cbor(Emit { count, bytes })
 }
 
+/// The request of `stream`: so many pieces of data on its way, each of so many bytes; then the count.
+pub fn stream(count: u64, bytes: u64) -> Vec<u8> {
+    emit(count, bytes)
+}
+
 pub fn map_at(bytes: &[u8], key: &str) -> Option<ciborium::value::Value> {
     let value: ciborium::value::Value = ciborium::from_reader(bytes).ok()?;
     let map = value.into_map().ok()?;

@@ -1,0 +1,3 @@
+#include "berth/berth.h"
+
+const char *berth_version(void) { return BERTH_VERSION; }

@@ -1,0 +1,154 @@
+#include "connection/control_socket.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/raw_io.h"
+
+#define CONNECT_TIMEOUT_MS 1000
+#define CONNECT_AGAIN_MS 5u
+
+static uint64_t deadline_of(int timeout_ms) { return berth_now_ns() + (uint64_t)timeout_ms * 1000000u; }
+
+int control_socket_try(const char *path) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    size_t len = strlen(path);
+    if (len >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, len + 1);
+    int fd = raw_above_stdio(raw_syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0, 0));
+    if (fd < 0)
+        return fd;
+    long rc;
+    do
+        rc = raw_syscall(SYS_connect, fd, (long)&address, sizeof address, 0, 0);
+    while (rc == -EINTR);
+    if (rc < 0) {
+        raw_close(fd);
+        return (int)rc;
+    }
+    return fd;
+}
+
+int control_socket_connect(const char *path) {
+    /* EAGAIN: the listener's backlog is full. It is drained as fast as the daemon accepts; wait for it, bounded. */
+    uint64_t deadline = deadline_of(CONNECT_TIMEOUT_MS);
+    int fd;
+    while ((fd = control_socket_try(path)) == -EAGAIN && berth_now_ns() < deadline)
+        raw_pause(CONNECT_AGAIN_MS);
+    return fd;
+}
+
+static int wait_for(int socket, short events, uint64_t deadline_ns) {
+    struct pollfd poll = {socket, events, 0};
+    return raw_poll(&poll, 1, deadline_ns) > 0;
+}
+
+int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count,
+                        int timeout_ms) {
+    uint8_t packet[4096];
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(BERTH_CONTROL_MAX_FDS * sizeof(int))];
+    long size = berth_control_encode(message, packet, sizeof packet);
+    if (size < 0)
+        return (int)size;
+    struct iovec body = {packet, (size_t)size};
+    struct msghdr header;
+    memset(&header, 0, sizeof header);
+    memset(room, 0, sizeof room);
+    header.msg_iov = &body;
+    header.msg_iovlen = 1;
+    if (fd_count) {
+        header.msg_control = room;
+        header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+    }
+    uint64_t deadline = 0;
+    for (;;) {
+        long rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+        if (rc >= 0)
+            return 0;
+        if (rc == -EINTR)
+            continue;
+        if (rc == -EAGAIN && !deadline)
+            deadline = deadline_of(timeout_ms);
+        if (rc != -EAGAIN || !wait_for(socket, POLLOUT, deadline))
+            return (int)rc;
+    }
+}
+
+static void take_fds(struct msghdr *header, struct control_packet *packet) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            fd = raw_above_stdio(fd);
+            if (fd < 0)
+                packet->fds_lost = 1;
+            else if (packet->fd_count < BERTH_CONTROL_MAX_FDS + 1)
+                packet->fds[packet->fd_count++] = fd;
+            else
+                raw_close(fd);
+        }
+    }
+}
+
+static void close_fds(struct control_packet *packet) {
+    for (uint32_t i = 0; i < packet->fd_count; i++)
+        raw_close(packet->fds[i]);
+    packet->fd_count = 0;
+}
+
+/* A process without a free descriptor gets the packet and not what came with it: one, in all that a supervisor sends.
+ */
+static int decode(struct control_packet *packet, size_t size, int cut_short) {
+    packet->fds_lost |= cut_short;
+    if (packet->fds_lost)
+        close_fds(packet);
+    return berth_control_decode(packet->bytes, size, packet->fds_lost ? 1 : packet->fd_count, &packet->message,
+                                packet->why, sizeof packet->why);
+}
+
+int control_socket_receive(int socket, struct control_packet *packet, int timeout_ms) {
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE((BERTH_CONTROL_MAX_FDS + 1) * sizeof(int))];
+    struct iovec body = {packet->bytes, sizeof packet->bytes};
+    struct msghdr header;
+    memset(&header, 0, sizeof header);
+    header.msg_iov = &body;
+    header.msg_iovlen = 1;
+    header.msg_control = room;
+    header.msg_controllen = sizeof room;
+    packet->fd_count = 0;
+    packet->fds_lost = 0;
+    packet->why[0] = 0;
+    uint64_t deadline = timeout_ms ? deadline_of(timeout_ms) : 0;
+    long size;
+    do
+        size = raw_syscall(SYS_recvmsg, socket, (long)&header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, 0, 0);
+    while (size == -EINTR || (size == -EAGAIN && deadline && wait_for(socket, POLLIN, deadline)));
+    if (size == -EAGAIN)
+        return 0;
+    if (size < 0)
+        return -ECONNRESET;
+    take_fds(&header, packet);
+    int rc = size ? -EBADMSG : -ECONNRESET; /* an empty packet looks like the end, and is none that we send */
+    if (size == 0)
+        packet->why[0] = 0;
+    else if (header.msg_flags & MSG_TRUNC)
+        snprintf(packet->why, sizeof packet->why, "a packet that is too large");
+    else
+        rc = decode(packet, (size_t)size, (header.msg_flags & MSG_CTRUNC) != 0);
+    if (rc)
+        close_fds(packet);
+    return rc ? rc : 1;
+}
