@@ -43,7 +43,8 @@
  * Descriptors are close-on-exec, and none is 0, 1 or 2 once a call has returned, also where those are closed. On its
  * threads all signals are blocked but those of faults (SEGV, BUS, FPE, ILL, TRAP, SYS): a fault in a callback finds the
  * host's handler. Signals that the host handles make no call here fail. One page of memory stays for good, and so do
- * the tables of handles (24 KiB for each 1,024 in use at a time); so may one block of a large reply, kept for the next.
+ * the tables of handles (24 KiB for each 1,024 in use at a time); so may one block of a large reply, and one array for
+ * the requests of a context (104 KiB, of which only touched pages are memory), each kept for the next.
  * The process's RLIMIT_FSIZE must allow 193 MiB, and RLIMIT_MEMLOCK 193 MiB for each context where it locks its memory
  * (else: EXHAUSTED; twice that for a moment when one comes back by BERTH_RESTART); of that only touched pages are
  * locked. A private supervisor and its workers run as the process's first thread does (affinity, policy, nice),

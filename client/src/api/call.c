@@ -21,11 +21,10 @@ static int abandon(struct context *context, struct request *request) {
     return 0;
 }
 
-static int call(struct context *context, uint32_t method, const void *data, size_t len, int timeout_ms,
+static int call(struct context *context, uint32_t method, const void *data, size_t len, uint64_t deadline_ns,
                 struct berth_reply *reply) {
     struct request *request;
     struct request_options options = {.kind = REQUEST_BLOCKING, .reply = reply};
-    uint64_t deadline_ns = clock_deadline(timeout_ms);
     int ret = channel_submit(&context->channel, BERTH_FRAME_REQUEST, method, data, len, &options, &request, NULL);
     if (ret) {
         context_refuse(context, ret, reply);
@@ -47,13 +46,14 @@ int berth_call(berth_context handle, uint32_t method, const void *data, size_t l
     struct context *context = context_acquire(handle, &ret);
     if (!context)
         return reply_text(reply, ret, context_refusal_text(ret));
-    ret = call(context, method, data, len, timeout_ms, reply);
+    ret = call(context, method, data, len, clock_deadline(timeout_ms), reply);
     context_release(context);
     return ret;
 }
 
 static int call_static(struct client *client, const struct opening *opening, uint32_t method, int timeout_ms,
                        struct berth_reply *reply) {
+    uint64_t deadline_ns = clock_deadline(timeout_ms); /* the asking counts, too */
     /* A worker that comes later is not wanted any more; our own deadline comes first. */
     struct berth_open_options options = {.size = sizeof options,
                                          .open_timeout_ms = timeout_ms < 0 ? 0 : (uint32_t)timeout_ms + OPEN_SLACK_MS};
@@ -64,7 +64,7 @@ static int call_static(struct client *client, const struct opening *opening, uin
     if (ret)
         return reply_text(reply, ret, text);
     asks_first(context);
-    ret = call(context, method, opening->config, opening->config_len, timeout_ms, reply);
+    ret = call(context, method, opening->config, opening->config_len, deadline_ns, reply);
     context_close_quietly(context, ret == BERTH_RET_TIMEOUT);
     context_release(context);
     return ret;

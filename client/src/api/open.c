@@ -16,11 +16,8 @@ static int refuse(struct berth_reply *why, int ret, const char *text) {
 /* Create's answer came, and no word of which worker gave it: what ended the context says why, or the supervisor died.
  * Nobody waits for that worker. */
 static int lost_while_opening(struct context *context, struct berth_reply *reply) {
-    const struct verdict *verdict = &context->channel.verdict;
     reply_free(reply);
-    if (verdict_is_given(verdict))
-        context_refuse(context, (int)verdict_ret(verdict), reply);
-    else
+    if (!context_tell_verdict(context, reply))
         reply_text(reply, BERTH_RET_UNAVAILABLE, "the supervisor died while the context was opened");
     context_close_unattended(context);
     return reply->ret;

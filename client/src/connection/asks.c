@@ -1,5 +1,6 @@
 #include "connection/asks.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "connection/supervisor_wait.h"
@@ -62,14 +63,15 @@ int asks_send(struct context *context, uint64_t connection, uint64_t closed_befo
     return client_send_on(context->client, connection, &message, fds, 2, context->lease.open_timeout_ms);
 }
 
-/* A supervisor that has just died is the control thread's to notice; it asks the next one. */
+/* A supervisor that has just died is the control thread's to notice; it asks the next one. One that stands still, with
+ * no room for a question, leaves the open to its bound. */
 static void ask(struct context *context, int is_new) {
     int segment_fd = context->seat.segment_fd; /* before the control thread can know of it, and close it */
     struct client *client = context->client;
     struct asking asking = begin(context, is_new);
     BERTH_KILL_POINT("host.open_begun");
-    if (asking.connection &&
-        (asks_send(context, asking.connection, asking.closed_before, segment_fd) == 0 || client->service.path)) {
+    int rc = asking.connection ? asks_send(context, asking.connection, asking.closed_before, segment_fd) : -ENOTCONN;
+    if (rc == 0 || rc == -EAGAIN || (asking.connection && client->service.path)) {
         BERTH_KILL_POINT("host.open_sent");
         return;
     }

@@ -8,6 +8,7 @@
 #include "base/raw_io.h"
 
 #define SEND_LOOK_NS 5000000u /* meanwhile the connection may become another */
+#define ANY_CONNECTION 0u
 
 struct handle_table berth_clients = HANDLE_TABLE_INIT;
 
@@ -79,17 +80,16 @@ struct client *client_new(int socket, const char *path, uint32_t pid) {
     return NULL;
 }
 
-/* `connection` 0: whichever there is. While the supervisor's socket is full nobody keeps the lock, so that each waits for
- * as long as it wants to itself. */
+/* While the supervisor's socket is full nobody keeps the lock, so that each waits for as long as it wants to itself. */
 static int send_within(struct client *client, uint64_t connection, const struct berth_control_message *message,
                        const int *fds, uint32_t count, uint32_t timeout_ms) {
     uint64_t deadline_ns = 0;
     for (;;) {
         pthread_mutex_lock(&client->send_lock);
         struct pollfd socket = {client->socket, POLLOUT, 0};
-        int rc = connection && client->connection != connection
+        int rc = connection != ANY_CONNECTION && connection != client->connection
                      ? -ESTALE
-                     : control_socket_send(socket.fd, message, fds, count, 0);
+                     : control_socket_send(socket.fd, message, fds, count);
         pthread_mutex_unlock(&client->send_lock);
         if (rc != -EAGAIN || clock_passed(deadline_ns))
             return rc;
@@ -101,7 +101,7 @@ static int send_within(struct client *client, uint64_t connection, const struct 
 }
 
 int client_send(struct client *client, const struct berth_control_message *message) {
-    return send_within(client, 0, message, NULL, 0, CLIENT_SEND_TIMEOUT_MS);
+    return send_within(client, ANY_CONNECTION, message, NULL, 0, CLIENT_SEND_TIMEOUT_MS);
 }
 
 int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,

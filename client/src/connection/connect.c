@@ -11,7 +11,6 @@
 #include "connection/control_thread.h"
 #include "kill_point.h"
 
-#define SEND_TIMEOUT_MS 5000
 #define HELLO_TIMEOUT_MS 10000
 #define FAILED_END_MS 5000u
 
@@ -121,7 +120,7 @@ static int shake_hands(struct search *search) {
         return BERTH_RET_EXHAUSTED;
     }
     client_hello(&hello);
-    int ret = BERTH_RET_UNAVAILABLE, rc = control_socket_send(search->socket, &hello, NULL, 0, SEND_TIMEOUT_MS);
+    int ret = BERTH_RET_UNAVAILABLE, rc = control_socket_send(search->socket, &hello, NULL, 0);
     BERTH_KILL_POINT("host.hello_sent");
     if (rc == 0)
         ret = hear_welcome(search, packet);

@@ -43,13 +43,7 @@ int control_socket_connect(const char *path) {
     return fd;
 }
 
-static int wait_for(int socket, short events, uint64_t deadline_ns) {
-    struct pollfd poll = {socket, events, 0};
-    return raw_poll(&poll, 1, deadline_ns) > 0;
-}
-
-int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count,
-                        int timeout_ms) {
+int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count) {
     uint8_t packet[4096];
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(BERTH_CONTROL_MAX_FDS * sizeof(int))];
     long size = berth_control_encode(message, packet, sizeof packet);
@@ -70,18 +64,16 @@ int control_socket_send(int socket, const struct berth_control_message *message,
         c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
         memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
     }
-    uint64_t deadline = 0;
-    for (;;) {
-        long rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
-        if (rc >= 0)
-            return 0;
-        if (rc == -EINTR)
-            continue;
-        if (rc == -EAGAIN && !deadline)
-            deadline = deadline_of(timeout_ms);
-        if (rc != -EAGAIN || !wait_for(socket, POLLOUT, deadline))
-            return (int)rc;
-    }
+    long rc;
+    do
+        rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+    while (rc == -EINTR);
+    return rc < 0 ? (int)rc : 0;
+}
+
+static int wait_to_read(int socket, uint64_t deadline_ns) {
+    struct pollfd poll = {socket, POLLIN, 0};
+    return raw_poll(&poll, 1, deadline_ns) > 0;
 }
 
 static void take_fds(struct msghdr *header, struct control_packet *packet) {
@@ -135,7 +127,7 @@ int control_socket_receive(int socket, struct control_packet *packet, int timeou
     long size;
     do
         size = raw_syscall(SYS_recvmsg, socket, (long)&header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, 0, 0);
-    while (size == -EINTR || (size == -EAGAIN && deadline && wait_for(socket, POLLIN, deadline)));
+    while (size == -EINTR || (size == -EAGAIN && deadline && wait_to_read(socket, deadline)));
     if (size == -EAGAIN)
         return 0;
     if (size < 0)

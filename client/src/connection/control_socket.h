@@ -18,9 +18,9 @@ int control_socket_connect(const char *path);
 /* The same without waiting for a listener that is behind: -EAGAIN. */
 int control_socket_try(const char *path);
 
-/* Sends; waits at most `timeout_ms` for room. Descriptors stay the caller's. 0 or -errno. */
-int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count,
-                        int timeout_ms);
+/* Sends, and waits for nothing; a connection's first packet finds room. Descriptors stay the caller's. 0, -EAGAIN: no
+ * room now, or -errno. */
+int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count);
 
 /* Receives one packet within `timeout_ms` (0: only what is there). 1 a message, whose descriptors are the caller's;
  * 0 nothing; -ECONNRESET the end; -EBADMSG with `why`. */

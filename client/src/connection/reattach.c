@@ -10,7 +10,6 @@
 
 #define FIRST_TRY_MS 50u
 #define MOST_TRY_MS 1000u
-#define SEND_TIMEOUT_MS 100
 
 /* A quarter more or less, so that many hosts do not knock in step. */
 static void plan(struct client *client) {
@@ -62,7 +61,7 @@ static void try_connect(struct client *client) {
     client_hello(&hello);
     if (!service_address_is_trusted(&client->service, fd) ||
         client_watch(client, fd, EPOLLIN, CLIENT_TAG_REATTACH) != 0 ||
-        control_socket_send(fd, &hello, NULL, 0, SEND_TIMEOUT_MS) != 0)
+        control_socket_send(fd, &hello, NULL, 0) != 0)
         drop(client);
     BERTH_KILL_POINT("host.hello_sent_again");
 }

@@ -44,6 +44,7 @@ static void no_descriptor(struct context *context) {
     static const char text[] = "no descriptor left in this process for the worker's pidfd";
     channel_send_urgent(&context->channel, BERTH_FRAME_CLOSE, 0, 0);
     context->home->say_closing(context);
+    __atomic_store_n(&context->lease.outcome, BERTH_KILLED, __ATOMIC_RELAXED); /* of a close that is under way */
     context_end(context, BERTH_RET_EXHAUSTED, text, sizeof text - 1);
 }
 

@@ -145,6 +145,18 @@ const char *context_refusal_text(int ret) {
     }
 }
 
+int context_tell_verdict(struct context *context, struct berth_reply *reply) {
+    const struct verdict *verdict = &context->channel.verdict;
+    pthread_mutex_lock(&context->channel.submit_lock);
+    int given = verdict_is_given(verdict), ret = (int)verdict_ret(verdict);
+    if (given && verdict->len)
+        reply_set(reply, ret, verdict->data, verdict->len);
+    else if (given)
+        reply_text(reply, ret, context_refusal_text(ret));
+    pthread_mutex_unlock(&context->channel.submit_lock);
+    return given;
+}
+
 void context_refuse(struct context *context, int ret, struct berth_reply *reply) {
     struct verdict *verdict = &context->channel.verdict;
     uint32_t state = lease_state(&context->lease);

@@ -97,6 +97,8 @@ int context_wait_opened(struct context *context);
 
 /* Text for a refusal by channel_submit. */
 const char *context_refusal_text(int ret);
+/* Its verdict, unless there is none, or a restart has taken it back: 0. */
+int context_tell_verdict(struct context *context, struct berth_reply *reply);
 /* A refusal by channel_submit: a lost context's verdict says more than any text for its code. */
 void context_refuse(struct context *context, int ret, struct berth_reply *reply);
 

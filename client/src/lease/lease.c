@@ -79,8 +79,8 @@ int lease_end(struct lease *lease, uint32_t ret, const void *data, size_t len) {
         ret = BERTH_RET_RECYCLED;
         data = BERTH_TEXT_CUT_OFF;
         len = sizeof BERTH_TEXT_CUT_OFF - 1;
-        __atomic_store_n(&lease->outcome, lease_has(lease, LEASE_HAS_WORKER) ? BERTH_KILLED : BERTH_DRAINED,
-                         __ATOMIC_RELAXED);
+        if (lease_has(lease, LEASE_HAS_WORKER))
+            __atomic_store_n(&lease->outcome, BERTH_KILLED, __ATOMIC_RELAXED);
     }
     int back = comes_back(lease, ret);
     verdict_give(&channel->verdict, ret, data, len, back);
