@@ -27,6 +27,8 @@ bool alive(pid_t pid);
 bool gone_soon(pid_t pid);
 // Ends a child, takes its status, and makes `pid` -1. Nothing, if that is what it is.
 void kill_child(pid_t &pid);
+// fork(); under a sanitizer that does not bear it while other threads are busy, once they sleep.
+pid_t fork_in_peace();
 // What the body returns, in a child of this process; -1 when it ends in another way.
 int in_a_fork(const std::function<int()> &body);
 std::string command_of(pid_t pid);
