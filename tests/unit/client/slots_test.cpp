@@ -12,7 +12,8 @@ namespace {
 // Nothing of a request is left anywhere in the array.
 bool is_clear(const slots &slots) {
     auto *bytes = reinterpret_cast<const unsigned char *>(slots.requests);
-    return std::all_of(bytes, bytes + slots.total * sizeof *slots.requests, [](unsigned char byte) { return byte == 0; });
+    size_t size = slots.total * sizeof *slots.requests;
+    return std::all_of(bytes, bytes + size, [](unsigned char byte) { return byte == 0; });
 }
 
 void use(slots &slots, uint32_t count) {
@@ -54,9 +55,24 @@ TEST_CASE("an array is kept for the next context of that size, once") {
     CHECK(small.requests != array);
     CHECK(third.requests == array);
     CHECK(is_clear(third));
-    REQUIRE(slots_init(&restarts, BERTH_DEFAULT_IN_FLIGHT, 1) == 0);
-    REQUIRE(slots_take(&restarts, REQUEST_CREATE_SILENT));
+    slots_deinit(&small);
+    slots_deinit(&third);
+    REQUIRE(slots_init(&restarts, BERTH_DEFAULT_IN_FLIGHT, 1) == 0); // it is one larger
     CHECK(restarts.requests != array);
-    for (slots *each : {&small, &third, &restarts})
-        slots_deinit(each);
+    slots_deinit(&restarts);
+}
+
+TEST_CASE("an array that has a slot for creates is not another context's") {
+    slots restarts, plain;
+    REQUIRE(slots_init(&restarts, BERTH_DEFAULT_IN_FLIGHT - 1, 1) == 0);
+    REQUIRE(restarts.total == BERTH_DEFAULT_IN_FLIGHT);
+    request *create = slots_take(&restarts, REQUEST_CREATE_SILENT);
+    REQUIRE(create);
+    request_options options{};
+    options.kind = REQUEST_CREATE_SILENT;
+    request_publish(create, &options);
+    slots_deinit(&restarts);
+    REQUIRE(slots_init(&plain, BERTH_DEFAULT_IN_FLIGHT, 0) == 0);
+    CHECK(is_clear(plain));
+    slots_deinit(&plain);
 }
