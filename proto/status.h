@@ -15,6 +15,7 @@
 #define BERTH_TEXT_TIMEOUT "no answer before the deadline"
 #define BERTH_TEXT_REQUEST_TOO_LARGE "the request is larger than 16 MiB"
 #define BERTH_TEXT_ANSWER_TOO_LARGE "the answer is larger than 16 MiB"
+#define BERTH_TEXT_UNREAD "more than 256 MiB of the context's answers are unread"
 #define BERTH_TEXT_REENTRANT "reentrant ffi call: a handler invoked sendRequestToFFIThread on its own context"
 
 #define BERTH_DRAIN_TIMEOUT_MS 1500u

@@ -4,6 +4,7 @@
 #include "channel/baton.h"
 #include "channel/urgent.h"
 #include "kill_point.h"
+#include "status.h"
 
 #define SEND_FROM (64u << 10) /* credit is sent so much at a time, or all of it when nothing is unread any more */
 
@@ -73,22 +74,46 @@ static int is_within_credit(const struct request *request, uint32_t cost) {
     return !unread || (unread <= BERTH_DATA_CREDIT && cost <= BERTH_DATA_CREDIT - unread);
 }
 
+/* More is unread than is kept. It is answered here, and its module is told; what else that says is dropped. */
+static int give_up(struct channel *channel, struct request *request) {
+    const struct request_options *to = &request->options;
+    uint64_t id = request_id(request);
+    int rc = outbox_put(&channel->outbox, BERTH_REPLY, id, BERTH_RET_TOO_LARGE, to->callback, to->user_data,
+                        BERTH_TEXT_UNREAD, sizeof BERTH_TEXT_UNREAD - 1);
+    if (rc)
+        return rc;
+    outbox_told(channel, to->callback);
+    if (to->callback)
+        outbox_owe(&channel->outbox, -1);
+    request_move(request, REQUEST_ABANDONED);
+    channel_send_cancel(channel, request, id);
+    return 0;
+}
+
+/* The claim ends here. */
 static int take_submitted(struct channel *channel, struct request *request, const uint8_t *payload, uint32_t len,
                           int must_wait, struct reap_sink *sink) {
     uint32_t cost = berth_data_cost(len);
-    if (!is_within_credit(request, cost))
-        return -EBADMSG;
-    if (must_wait) {
+    int rc = 0;
+    if (!is_within_credit(request, cost)) {
+        rc = -EBADMSG;
+    } else if (must_wait) {
         channel->stuffed = 1;
-        return -ENOBUFS;
+        rc = -ENOBUFS;
+    } else if (!sink && outbox_has_no_more_room(&channel->outbox, len)) {
+        rc = give_up(channel, request);
+        if (rc == 0)
+            return 0;
+    } else {
+        rc = deliver(channel, request, payload, len, sink);
     }
-    int rc = deliver(channel, request, payload, len, sink);
-    if (rc)
-        return rc;
-    request->unread += cost; /* its reader's credit waits for the claim */
-    if (request->options.stale_warn_ns)
-        request->options.next_ping_ns = berth_now_ns() + request->options.stale_warn_ns;
-    return 0;
+    if (rc == 0) {
+        request->unread += cost; /* its reader's credit waits for the claim */
+        if (request->options.stale_warn_ns)
+            request->options.next_ping_ns = berth_now_ns() + request->options.stale_warn_ns;
+    }
+    request_unclaim(request);
+    return rc;
 }
 
 /* Claimed meanwhile, so that a cancel's answer cannot come first. Who waits for the answer alone does not see it, nor
@@ -103,11 +128,12 @@ int channel_take_data(struct channel *channel, const struct berth_frame_header *
         return -EBADMSG;
     if (!request_claim(request, (uint32_t)(header->id >> 32), REQUEST_ANY_KIND, &word))
         return 0; /* given up: the worker waits for no credit once it knows */
-    if (request_is(word, REQUEST_SUBMITTED))
+    if (request_is(word, REQUEST_SUBMITTED)) {
         rc = take_submitted(channel, request, payload, header->size, must_wait, sink);
-    else
+    } else {
         give_credit(channel, request, berth_data_cost(header->size), 1);
-    request_unclaim(request);
+        request_unclaim(request);
+    }
     BERTH_DELAY_POINT("host.data_taken");
     return rc;
 }

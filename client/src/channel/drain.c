@@ -61,7 +61,8 @@ static int known_answer(uint32_t ret) {
 }
 
 /* Answers for callbacks and berth_reap wait in the ring while there is too much unread, but not for a caller whose own
- * answer may lie behind them, and not once no more requests come: in flight there is only so much. */
+ * answer may lie behind them, and not once no more requests come: a close's end lies behind them, and who waits for that
+ * may be their reader. */
 static int must_wait(const struct channel *channel, const struct request *own, const struct reap_sink *sink,
                      size_t len) {
     return !own && !sink && outbox_is_full(&channel->outbox, len) &&
@@ -86,18 +87,23 @@ static int take_reply(struct channel *channel, const struct berth_frame_header *
         channel->stuffed = 1;
         return -ENOBUFS;
     }
+    uint32_t code = header->code;
     const void *data = payload;
     size_t len = header->size;
-    if (header->code == BERTH_RET_ERR && len == 0) {
+    if (code == BERTH_RET_ERR && len == 0) {
         data = BERTH_TEXT_UNKNOWN_ERROR;
         len = sizeof BERTH_TEXT_UNKNOWN_ERROR - 1;
+    } else if (!sink && request_is(word, REQUEST_SUBMITTED) && outbox_has_no_more_room(&channel->outbox, len)) {
+        code = BERTH_RET_TOO_LARGE;
+        data = BERTH_TEXT_UNREAD;
+        len = sizeof BERTH_TEXT_UNREAD - 1;
     }
     if (request_is(word, REQUEST_CREATES)) {
-        channel->owner_calls->created(channel->owner, header->code, data, len);
+        channel->owner_calls->created(channel->owner, code, data, len);
         BERTH_KILL_POINT("host.create_answer_taken");
     }
-    int rc = request_answer(channel, request, own, sink, (int)header->code, data, len);
-    if (rc == 0 && header->code == BERTH_RET_RECYCLED)
+    int rc = request_answer(channel, request, own, sink, (int)code, data, len);
+    if (rc == 0 && code == BERTH_RET_RECYCLED)
         channel->cut_off++;
     return rc;
 }

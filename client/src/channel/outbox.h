@@ -24,9 +24,10 @@ struct completion_queue {
     uint32_t count;                  /* atomic; changes under lock */
 };
 
-/* Unread answers take this much of a host's memory; further ones wait in the ring, unless a blocked caller's own lies
- * behind them. */
+/* Unread answers take this much of a host's memory; further ones wait in the ring. Where they cannot, as a blocked
+ * caller's own or the end of a close may lie behind them, they take the second at most: what comes then is TOO_LARGE. */
 #define OUTBOX_BYTES ((uint64_t)64 << 20)
+#define OUTBOX_BYTES_MOST ((uint64_t)256 << 20)
 #define OUTBOX_PROGRESS_BYTES 255u
 
 struct outbox {
@@ -64,6 +65,9 @@ struct completion *outbox_take(struct outbox *outbox, struct slots *slots, struc
 static inline int outbox_is_full(const struct outbox *outbox, size_t more) {
     uint64_t bytes = __atomic_load_n(&outbox->bytes, __ATOMIC_RELAXED);
     return bytes && bytes + more > OUTBOX_BYTES;
+}
+static inline int outbox_has_no_more_room(const struct outbox *outbox, size_t more) {
+    return __atomic_load_n(&outbox->bytes, __ATOMIC_RELAXED) + more > OUTBOX_BYTES_MOST;
 }
 static inline void outbox_owe(struct outbox *outbox, int more) {
     __atomic_fetch_add(&outbox->callbacks_owed, (uint32_t)more, __ATOMIC_SEQ_CST);

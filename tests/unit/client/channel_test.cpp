@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <set>
 
+#include "status.h"
+
 using namespace berth::test;
 
 namespace {
@@ -217,6 +219,47 @@ TEST_CASE("answers that nobody fetches stay in the ring once there are too many,
     CHECK(channel_wait(channel.c, behind, 0) == 1); // does not wait behind what others leave unread
     while (completion *next = channel.take_reaped())
         completion_free(next);
+}
+
+TEST_CASE("where what nobody fetches cannot stay in the ring it is kept up to a bound, and is TOO_LARGE then") {
+    Channel channel(64);
+    MadeUpWorker worker(channel);
+    const std::string large(15u << 20, 'x');
+    const int fit = static_cast<int>(OUTBOX_BYTES_MOST / (large.size() + sizeof(completion)));
+    berth_reply reply{};
+    request *own = channel.submit(blocking(&reply));
+    REQUIRE(own);
+    uint64_t owns = worker.take(), data = 0;
+    for (int i = 0; i < fit + 2; i++) {
+        REQUIRE(channel.submit(polled()));
+        REQUIRE(worker.answer(worker.take(), large) == 0);
+        REQUIRE(channel.drain(own) == 1);
+    }
+    CHECK(channel.c->outbox.bytes <= OUTBOX_BYTES_MOST);
+    request *talks = channel.submit(polled(), &data);
+    REQUIRE(talks);
+    uint64_t room = OUTBOX_BYTES_MOST - channel.c->outbox.bytes;
+    REQUIRE(worker.send(BERTH_FRAME_DATA, worker.take(), 0, std::string(room + 1, 'y')) == 0);
+    REQUIRE(channel.drain(own) == 1);
+    CHECK(state_of(talks) == REQUEST_ABANDONED);
+    CHECK(worker.take_urgent().kind == BERTH_FRAME_CANCEL);
+    REQUIRE(worker.send(BERTH_FRAME_DATA, data, 0, "z") == 0);
+    REQUIRE(worker.answer(data, "late") == 0);
+    REQUIRE(worker.answer(owns, "mine") == 0);
+    CHECK(channel_wait(channel.c, own, 0) == 1);
+    CHECK(state_of(talks) == REQUEST_FREE);
+    CHECK(channel.owner.broken == 0);
+    std::vector<int32_t> rets;
+    completion *next;
+    while ((next = channel.take_reaped())) {
+        rets.push_back(next->ret);
+        if (next->ret == BERTH_RET_TOO_LARGE)
+            CHECK(text_of(next) == BERTH_TEXT_UNREAD);
+        completion_free(next);
+    }
+    std::vector<int32_t> expected(static_cast<size_t>(fit), BERTH_RET_OK);
+    expected.resize(static_cast<size_t>(fit) + 3, BERTH_RET_TOO_LARGE);
+    CHECK(rets == expected);
 }
 
 TEST_CASE("answers without a byte count against what may be unread, too") {
