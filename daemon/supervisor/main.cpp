@@ -17,7 +17,7 @@ UniqueFd become_private(int fd) {
     UniqueFd socket(fd < 3 ? ::fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd);
     ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
     close_inherited_fds(socket.get());
-    const char *log = std::getenv("BERTH_LOG");
+    const char *log = ::secure_getenv("BERTH_LOG");
     bool to_stderr = log && std::string(log) == "stderr";
     redirect_stdio(to_stderr ? "" : log && *log ? log : "/dev/null");
     ::unsetenv("NOTIFY_SOCKET"); // the host's, should it be a service

@@ -11,8 +11,9 @@
 namespace berth {
 namespace {
 
+// With rights that its caller does not have it was started by a set-uid host, whose variables are the caller's.
 std::string variable(const char *name) {
-    const char *value = std::getenv(name);
+    const char *value = ::secure_getenv(name);
     return value ? value : "";
 }
 

@@ -62,7 +62,9 @@
  * After fork() the child gets BERTH_RET_FORKED from every function here that takes a handle of its parent's, for good.
  * It may connect for itself. exec() leaves all that behind.
  *
- * Environment (a set-uid program does not look at the first two):
+ * Environment. A program with rights that its caller does not have (set-uid, set-gid, file capabilities) obeys none of
+ * it; its private supervisor and that one's workers find a fixed PATH, and of the caller's variables LANG, LC_*, TZ and
+ * TERM where they name no file.
  *   BERTH_SOCKET      the service's socket
  *   BERTH_DAEMON      the berthd to start as a private supervisor, instead of the installed one
  *   BERTH_MODULE_DIR  folders of manifests for a private supervisor, a colon between

@@ -17,11 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/raw_io.h"
+#include "connection/daemon_environment.h"
 #include "connection/schedule.h"
 #include "connection/stand_in.h"
 
@@ -35,6 +37,7 @@ struct launch {
     char *const *environment;
     int socket;
     int null;
+    int keeps_stderr; /* BERTH_LOG says where it is to go */
     char *inner_stack;
     int *launched; /* where the intermediate stays, else NULL */
     struct schedule schedule;
@@ -52,7 +55,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) static int run_da
     syscall(SYS_setsid);
     if (syscall(SYS_dup3, launch->null, 0, 0) < 0 || syscall(SYS_dup3, launch->null, 1, 0) < 0)
         goto failed;
-    if (!getenv("BERTH_LOG") && syscall(SYS_dup3, launch->null, 2, 0) < 0)
+    if (!launch->keeps_stderr && syscall(SYS_dup3, launch->null, 2, 0) < 0)
         goto failed;
     if (syscall(SYS_dup3, launch->socket, 3, 0) < 0)
         goto failed;
@@ -172,7 +175,10 @@ static int start(const char *module_dir, int theirs, struct private_supervisor *
         argv[3] = (char *)"--modules";
         argv[4] = (char *)module_dir;
     }
-    struct launch launch = {.path = path, .argv = argv, .environment = environ, .socket = theirs, .null = -1};
+    struct launch launch = {.path = path, .argv = argv, .socket = theirs, .null = -1};
+    struct environment_room room;
+    launch.environment = daemon_environment(&room, environ, getauxval(AT_SECURE) != 0);
+    launch.keeps_stderr = secure_getenv("BERTH_LOG") != NULL;
     launch.null = moved_up((int)raw_syscall(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDWR | O_CLOEXEC, 0, 0));
     int rc = launch.null < 0 ? launch.null : launch_detached(&launch, out);
     raw_close(launch.null);
