@@ -227,7 +227,8 @@ TEST_CASE_FIXTURE(LeakChecked, "a host without a descriptor for the worker's pid
     CHECK(before.call("echo", "still") == Answer{0, "still"});
 }
 
-// Its socket holds some 280 opens. Those that find it full would take their five seconds one after the other.
+// Its socket holds some 280 opens. Those that find it full would take their five seconds one after the other, or be
+// forgotten.
 TEST_CASE_FIXTURE(LeakChecked, "openers of a service that stands still wait side by side, each within its own bound") {
     constexpr int kOpeners = 50, kOpens = 8;
     Service service;
@@ -245,10 +246,20 @@ TEST_CASE_FIXTURE(LeakChecked, "openers of a service that stands still wait side
             over++;
         });
     CHECK(eventually([&] { return over == kOpeners; }));
+    int open = -1, static_call = -1;
+    openers.emplace_back([&] { open = open_answer(host, "echo").ret; });
+    openers.emplace_back([&] {
+        berth_reply reply{};
+        static_call = berth_call_static(host.handle(), "echo", "version", nullptr, 0, -1, &reply);
+        berth_reply_free(&reply);
+    });
+    sleep_ms(100); // they find the socket full
     service.send(SIGCONT);
     for (std::thread &opener : openers)
         opener.join();
     CHECK(wrong == 0);
+    CHECK(open == BERTH_RET_OK);
+    CHECK(static_call == BERTH_RET_OK);
     CHECK(Context(host).call("echo", "after") == Answer{0, "after"});
 }
 

@@ -145,8 +145,8 @@ struct berth_open_options {
     uint32_t size;               /* sizeof(struct berth_open_options) */
     uint32_t flags;              /* BERTH_RESTART, or 0 */
     uint32_t max_in_flight;      /* requests accepted and not yet answered: 1 to 65536; 0: 1024. More: BUSY. One that ended
-                                    with TIMEOUT or CANCELLED counts until the worker has answered it, and so does an
-                                    open under way (but with BERTH_RESTART) */
+                                    with TIMEOUT, CANCELLED or TOO_LARGE by DATA counts until the worker has answered
+                                    it, and so does an open under way (but with BERTH_RESTART) */
     uint32_t stale_warn_ms;      /* how long a submitted request is in flight before the first STALE_WARN, and between
                                     two; 0: 5000; UINT32_MAX: never */
     uint32_t open_timeout_ms;    /* from asking for a worker to the library's create; 0: 60000. At most 10000 of it to wait

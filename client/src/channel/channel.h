@@ -65,7 +65,8 @@ struct channel {
     struct berth_ring_consumer reply_ring; /* baton */
     struct berth_spin spin;                /* baton; `allowed` never changes */
     uint64_t cut_off;                      /* baton: requests answered RECYCLED */
-    uint32_t stuffed; /* baton: the last drain stopped at an answer for which the outbox is too full */
+    uint32_t stuffed;    /* baton: the last drain stopped at an answer for which the outbox is too full */
+    uint32_t last_words; /* baton: nothing may wait in the ring, as the worker is dead */
     pthread_mutex_t waiters_lock;
     struct baton_waiter *waiters_first, *waiters_last; /* under waiters_lock */
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "channel/baton.h"
+#include "channel/drain.h"
 #include "channel/urgent.h"
 #include "kill_point.h"
 #include "status.h"
@@ -57,7 +58,7 @@ uint64_t channel_send_credit(struct channel *channel, uint64_t now) {
 static int deliver(struct channel *channel, struct request *request, const uint8_t *payload, size_t len,
                    struct reap_sink *sink) {
     const struct request_options *to = &request->options;
-    if (!to->callback && sink && !completion_count(&channel->outbox.for_reap))
+    if (goes_to_sink(channel, request, sink))
         return reap_sink_put(sink, BERTH_DATA, request_id(request), BERTH_RET_STALE_WARN, to->user_data, payload, len)
                    ? 0
                    : -ENOBUFS;
@@ -100,7 +101,7 @@ static int take_submitted(struct channel *channel, struct request *request, cons
     } else if (must_wait) {
         channel->stuffed = 1;
         rc = -ENOBUFS;
-    } else if (!sink && outbox_has_no_more_room(&channel->outbox, len)) {
+    } else if (!goes_to_sink(channel, request, sink) && outbox_has_no_more_room(&channel->outbox, len)) {
         rc = give_up(channel, request);
         if (rc == 0)
             return 0;

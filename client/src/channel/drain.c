@@ -20,7 +20,7 @@ static int put(struct channel *channel, const struct request *request, int ret, 
 static int answer_submitted(struct channel *channel, struct request *request, struct reap_sink *sink, int ret,
                             const void *data, size_t len) {
     int calls_back = request_is(request_load(request), REQUEST_CALLS_BACK), rc = 0;
-    if (!calls_back && sink && !completion_count(&channel->outbox.for_reap)) { /* else what was said before is there */
+    if (goes_to_sink(channel, request, sink)) {
         if (!reap_sink_put(sink, BERTH_REPLY, request_id(request), ret, request->options.user_data, data, len))
             rc = -ENOBUFS;
     } else {
@@ -62,11 +62,12 @@ static int known_answer(uint32_t ret) {
 
 /* Answers for callbacks and berth_reap wait in the ring while there is too much unread, but not for a caller whose own
  * answer may lie behind them, and not once no more requests come: a close's end lies behind them, and who waits for that
- * may be their reader. */
+ * may be their reader; nor where the worker has died, as its last word says how. */
 static int must_wait(const struct channel *channel, const struct request *own, const struct reap_sink *sink,
                      size_t len) {
     return !own && !sink && outbox_is_full(&channel->outbox, len) &&
-           !__atomic_load_n(&channel->refusal, __ATOMIC_RELAXED) && !verdict_is_given(&channel->verdict);
+           !__atomic_load_n(&channel->refusal, __ATOMIC_RELAXED) && !channel->last_words &&
+           !verdict_is_given(&channel->verdict);
 }
 
 /* 0, or a negative errno: -EBADMSG when no honest worker sends such a frame; -ENOMEM, -ENOBUFS: come again. */
@@ -93,8 +94,9 @@ static int take_reply(struct channel *channel, const struct berth_frame_header *
     if (code == BERTH_RET_ERR && len == 0) {
         data = BERTH_TEXT_UNKNOWN_ERROR;
         len = sizeof BERTH_TEXT_UNKNOWN_ERROR - 1;
-    } else if (!sink && request_is(word, REQUEST_SUBMITTED) && outbox_has_no_more_room(&channel->outbox, len)) {
-        code = BERTH_RET_TOO_LARGE;
+    } else if (request_is(word, REQUEST_SUBMITTED) && len >= sizeof BERTH_TEXT_UNREAD &&
+               !goes_to_sink(channel, request, sink) && outbox_has_no_more_room(&channel->outbox, len)) {
+        code = code == BERTH_RET_RECYCLED ? code : BERTH_RET_TOO_LARGE;
         data = BERTH_TEXT_UNREAD;
         len = sizeof BERTH_TEXT_UNREAD - 1;
     }
@@ -165,4 +167,12 @@ int channel_drain(struct channel *channel, struct request *own, struct reap_sink
             break;
     }
     return taken;
+}
+
+void channel_drain_last(struct channel *channel) {
+    uint64_t until = channel->reply_ring.head + channel->reply_ring.capacity;
+    channel->last_words = 1;
+    while (channel->reply_ring.head < until && channel_drain(channel, NULL, NULL, DRAIN_BATCH) > 0) {
+    }
+    channel->last_words = 0;
 }

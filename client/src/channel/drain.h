@@ -13,6 +13,16 @@
  * held. Frames taken. */
 int channel_drain(struct channel *channel, struct request *own, struct reap_sink *sink, int most);
 
+/* What the worker had said before it died is still good, and none of it may wait. A ring holds only so much of it,
+ * whatever a worker that is not quite dead goes on to write. Baton held. */
+void channel_drain_last(struct channel *channel);
+
+/* Whether what is for a request's submitter goes there, and not to the outbox: what was said before must not be there. */
+static inline int goes_to_sink(const struct channel *channel, const struct request *request,
+                               const struct reap_sink *sink) {
+    return sink && !request->options.callback && !completion_count(&channel->outbox.for_reap);
+}
+
 /* The one place where a request gets its answer. It is claimed, and is no longer the caller's after 0. -ENOMEM,
  * -ENOBUFS: nothing was done, and it is unclaimed. */
 int request_answer(struct channel *channel, struct request *request, struct request *own, struct reap_sink *sink,

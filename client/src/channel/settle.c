@@ -23,19 +23,11 @@ static void answer_one(struct channel *channel, struct request *request, int ret
     }
 }
 
-/* What the worker had answered before it died is still good. A ring holds only so much of it, whatever a worker that is
- * not quite dead goes on to write. */
-static void read_rest(struct channel *channel) {
-    uint64_t until = channel->reply_ring.head + channel->reply_ring.capacity;
-    while (channel->reply_ring.head < until && channel_drain(channel, NULL, NULL, DRAIN_BATCH) > 0) {
-    }
-}
-
 static void settle(struct channel *channel) {
     int ret = (int)verdict_ret(&channel->verdict);
     uint32_t at = 0;
     if (ret != BERTH_RET_PROTOCOL)
-        read_rest(channel);
+        channel_drain_last(channel);
     for (struct request *request; (request = slots_next(&channel->slots, &at));)
         answer_one(channel, request, ret);
     BERTH_KILL_POINT("host.all_answered");

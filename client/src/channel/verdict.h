@@ -8,7 +8,7 @@
 struct verdict {
     uint32_t given;   /* it stands. Written with the submit lock, after all of the below */
     uint32_t settled; /* everything in flight has been answered with it. By the baton's holder */
-    uint32_t passing; /* a restart is to take it back */
+    uint32_t passing; /* a restart is to take it back, or has */
     uint32_t ret;     /* enum berth_ret; atomic */
     uint8_t *data;    /* with the submit lock, or the baton: a restart, which takes it back, has both */
     size_t len;
@@ -23,6 +23,7 @@ static inline int verdict_is_settled(const struct verdict *verdict) {
 static inline int verdict_is_open(const struct verdict *verdict) {
     return verdict_is_given(verdict) && !verdict_is_settled(verdict);
 }
+/* Two looks: one that a restart takes back in between stays "passing" until the next is given. */
 static inline int verdict_is_final(const struct verdict *verdict) {
     return verdict_is_settled(verdict) && !__atomic_load_n(&verdict->passing, __ATOMIC_SEQ_CST);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "connection/closings.h"
 #include "connection/supervisor_wait.h"
 #include "kill_point.h"
 #include "status.h"
@@ -47,7 +48,7 @@ static void wait_for_supervisor(struct context *context) {
     due_arm(&context->due, bound);
 }
 
-int asks_send(struct context *context, uint64_t connection, uint64_t closed_before, int segment_fd) {
+static int send_open(struct context *context, uint64_t connection, uint64_t closed_before, int segment_fd) {
     struct berth_control_message message;
     const struct seat *seat = &context->seat;
     int fds[2] = {segment_fd, context->channel.wake.worker_end};
@@ -60,18 +61,41 @@ int asks_send(struct context *context, uint64_t connection, uint64_t closed_befo
     uint32_t attempt = __atomic_load_n(&seat->attempt, __ATOMIC_RELAXED);
     if (attempt)
         berth_control_set_uint(&message, BERTH_KEY_ATTEMPT, attempt);
-    return client_send_on(context->client, connection, &message, fds, 2, context->lease.open_timeout_ms);
+    return client_send_on(context->client, connection, &message, fds, 2);
 }
 
-/* A supervisor that has just died is the control thread's to notice; it asks the next one. One that stands still, with
- * no room for a question, leaves the open to its bound. */
+static void ask_later(struct context *context) {
+    struct client *client = context->client;
+    pthread_mutex_lock(&client->lock);
+    context->seat.ask_due = 1;
+    pthread_mutex_unlock(&client->lock);
+    __atomic_store_n(&client->reattach.asking, 1, __ATOMIC_SEQ_CST);
+    alarm_ring(&client->alarm);
+}
+
+static int is_gone(int rc) { return rc == -ESTALE || rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN; }
+
+int asks_now(struct context *context, uint64_t connection, uint64_t closed_before, int segment_fd) {
+    int rc = send_open(context, connection, closed_before, segment_fd);
+    if (rc == 0 || is_gone(rc))
+        return rc;
+    if (closed_before)
+        closings_say(context->client, connection, closed_before, 0);
+    if (rc == -EAGAIN)
+        ask_later(context);
+    else
+        context_end_text(context, BERTH_RET_EXHAUSTED, "no memory or descriptors to ask the supervisor with");
+    return rc;
+}
+
+/* A supervisor that has just died is the control thread's to notice; it asks the next one. */
 static void ask(struct context *context, int is_new) {
     int segment_fd = context->seat.segment_fd; /* before the control thread can know of it, and close it */
     struct client *client = context->client;
     struct asking asking = begin(context, is_new);
     BERTH_KILL_POINT("host.open_begun");
-    int rc = asking.connection ? asks_send(context, asking.connection, asking.closed_before, segment_fd) : -ENOTCONN;
-    if (rc == 0 || rc == -EAGAIN || (asking.connection && client->service.path)) {
+    int rc = asking.connection ? asks_now(context, asking.connection, asking.closed_before, segment_fd) : -ENOTCONN;
+    if (!is_gone(rc) || (asking.connection && client->service.path)) {
         BERTH_KILL_POINT("host.open_sent");
         return;
     }

@@ -13,7 +13,8 @@ void asks_first(struct context *context);
 void asks_again(struct context *context);
 /* Adds one for which nobody is to be asked any more: the control thread sees to its end. */
 void asks_list(struct context *context);
-/* Asks on that connection, as far as it still is the present one. 0 or -errno. */
-int asks_send(struct context *context, uint64_t connection, uint64_t closed_before, int segment_fd);
+/* Asks on that connection, as far as it still is the present one. 0, or -errno: -EAGAIN, the control thread comes again
+ * as soon as there is room for the question; the connection is gone; or the context has been ended. */
+int asks_now(struct context *context, uint64_t connection, uint64_t closed_before, int segment_fd);
 
 #endif

@@ -26,6 +26,10 @@ static void client_free(struct client *client) {
     raw_close(client->supervisor_pidfd);
     raw_close(client->reattach.socket);
     service_address_deinit(&client->service);
+    for (struct unsaid_closing *next; client->unsaid; client->unsaid = next) {
+        next = client->unsaid->next;
+        free(client->unsaid);
+    }
     free(client);
     if (handle)
         handle_free_slot(&berth_clients, handle);
@@ -80,42 +84,29 @@ struct client *client_new(int socket, const char *path, uint32_t pid) {
     return NULL;
 }
 
-/* While the supervisor's socket is full nobody keeps the lock, so that each waits for as long as it wants to itself. */
-static int send_within(struct client *client, uint64_t connection, const struct berth_control_message *message,
-                       const int *fds, uint32_t count, uint32_t timeout_ms) {
-    uint64_t deadline_ns = 0;
-    for (;;) {
-        pthread_mutex_lock(&client->send_lock);
-        struct pollfd socket = {client->socket, POLLOUT, 0};
-        int rc = connection != ANY_CONNECTION && connection != client->connection
-                     ? -ESTALE
-                     : control_socket_send(socket.fd, message, fds, count);
-        pthread_mutex_unlock(&client->send_lock);
-        if (rc != -EAGAIN || clock_passed(deadline_ns))
-            return rc;
-        uint64_t now = berth_now_ns();
-        if (!deadline_ns)
-            deadline_ns = now + (uint64_t)timeout_ms * 1000000u;
-        raw_poll(&socket, 1, now + SEND_LOOK_NS);
-    }
+static int send_once(struct client *client, uint64_t connection, const struct berth_control_message *message,
+                     const int *fds, uint32_t count) {
+    pthread_mutex_lock(&client->send_lock);
+    int rc = connection != ANY_CONNECTION && connection != client->connection
+                 ? -ESTALE
+                 : control_socket_send(client->socket, message, fds, count);
+    pthread_mutex_unlock(&client->send_lock);
+    return rc;
 }
 
-int client_send(struct client *client, const struct berth_control_message *message) {
-    return send_within(client, ANY_CONNECTION, message, NULL, 0, CLIENT_SEND_TIMEOUT_MS);
+/* While the supervisor's socket is full nobody keeps the lock, so that each waits for as long as it wants to itself. */
+int client_send(struct client *client, const struct berth_control_message *message, uint64_t deadline_ns) {
+    int rc;
+    while ((rc = send_once(client, ANY_CONNECTION, message, NULL, 0)) == -EAGAIN && !clock_passed(deadline_ns)) {
+        struct pollfd socket = {client->socket, POLLOUT, 0};
+        raw_poll(&socket, 1, berth_now_ns() + SEND_LOOK_NS);
+    }
+    return rc;
 }
 
 int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
-                   const int *fds, uint32_t count, uint32_t timeout_ms) {
-    return send_within(client, connection, message, fds, count,
-                       timeout_ms < CLIENT_SEND_TIMEOUT_MS ? timeout_ms : CLIENT_SEND_TIMEOUT_MS);
-}
-
-void client_send_closing(struct client *client, uint64_t connection, uint64_t context, uint32_t timeout_ms) {
-    struct berth_control_message message;
-    berth_control_init(&message, BERTH_MSG_CLOSING);
-    berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context);
-    berth_control_set_uint(&message, BERTH_KEY_TIMEOUT_MS, timeout_ms);
-    client_send_on(client, connection, &message, NULL, 0, CLIENT_SEND_TIMEOUT_MS);
+                   const int *fds, uint32_t count) {
+    return send_once(client, connection, message, fds, count);
 }
 
 void client_hello(struct berth_control_message *hello) {

@@ -32,6 +32,13 @@ struct control_waiter {
     struct control_waiter *next;
 };
 
+/* What closings.c has still to tell the supervisor. */
+struct unsaid_closing {
+    struct unsaid_closing *next;
+    uint64_t connection, context;
+    uint32_t timeout_ms;
+};
+
 #define CLIENT_VERSION_LEAST 3u /* of the control protocol: an open brings a wake socket */
 
 struct client {
@@ -62,6 +69,7 @@ struct client {
     uint32_t disconnected;    /* the supervisor is gone; atomic */
     uint32_t stopping;        /* atomic */
     struct reattach reattach; /* control thread */
+    struct unsaid_closing *unsaid; /* under lock */
 };
 
 extern struct handle_table berth_clients;
@@ -80,14 +88,14 @@ static inline int client_is_disconnected(const struct client *client) {
 int client_watch(struct client *client, int fd, uint32_t events, uint64_t tag);
 void client_unwatch(struct client *client, int fd);
 
-#define CLIENT_SEND_TIMEOUT_MS 5000u
-
-/* Sends one message. 0 or a negative errno; -EAGAIN: the supervisor has read nothing for as long. */
-int client_send(struct client *client, const struct berth_control_message *message);
-/* The same, if the connection is still that one; else -ESTALE. A shorter bound than that may be given. */
+/* Sends one message, and waits for room until `deadline_ns`. 0 or a negative errno; -EAGAIN: the supervisor has read
+ * nothing for as long. */
+int client_send(struct client *client, const struct berth_control_message *message, uint64_t deadline_ns);
+/* The same without waiting, if the connection is still that one; else -ESTALE. */
 int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
-                   const int *fds, uint32_t count, uint32_t timeout_ms);
-void client_send_closing(struct client *client, uint64_t connection, uint64_t context, uint32_t timeout_ms);
+                   const int *fds, uint32_t count);
+/* Whoever has nothing to say to a supervisor that stands still comes again then. */
+#define CLIENT_SEND_AGAIN_NS 20000000u
 void client_hello(struct berth_control_message *message);
 
 /* A connection is 1 or more. */

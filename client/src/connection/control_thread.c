@@ -7,6 +7,7 @@
 #include "base/raw_io.h"
 #include "base/signal_mask.h"
 #include "channel/baton.h"
+#include "connection/closings.h"
 #include "connection/questions.h"
 #include "connection/reclaim.h"
 #include "connection/supervisor_says.h"
@@ -61,11 +62,12 @@ static struct context *take_refusal(struct client *client, struct control_packet
 static int take_message(struct client *client, struct control_packet *packet) {
     const struct berth_control_field *fields = packet->message.fields;
     struct context *context = NULL;
+    int known = 1;
     switch (packet->message.type) {
     case BERTH_MSG_OPENED:
         context = find(client, by_seq, fields[BERTH_KEY_SEQ].number);
         if (!context) /* it ended here meanwhile: the supervisor is to see to its worker */
-            client_send_closing(client, client->connection, fields[BERTH_KEY_CONTEXT].number, 0);
+            closings_say(client, client->connection, fields[BERTH_KEY_CONTEXT].number, 0);
         else if (!has_worker(context))
             supervisor_says_opened(context, packet);
         break;
@@ -87,13 +89,13 @@ static int take_message(struct client *client, struct control_packet *packet) {
         question_answered(client, packet, BERTH_RET_OK);
         break;
     default:
-        return 0;
+        known = 0;
     }
     if (context)
         context_release(context);
     for (uint32_t i = 0; i < packet->fd_count; i++)
         raw_close(packet->fds[i]);
-    return 1;
+    return known;
 }
 
 static int asked_in_vain(const struct client *client, const struct context *context, uint64_t ignored) {
@@ -233,6 +235,7 @@ static void *run(void *argument) {
         uint64_t due = look_after_contexts(client);
         callback_pool_join(&client->callback_pool);
         due = clock_sooner(due, reattach_tick(client, berth_now_ns()));
+        due = clock_sooner(due, closings_say_again(client, berth_now_ns()));
         if (due)
             alarm_ring_at(&client->alarm, due);
     }

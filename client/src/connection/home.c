@@ -4,6 +4,7 @@
 
 #include "base/raw_io.h"
 #include "connection/asks.h"
+#include "connection/closings.h"
 #include "connection/supervisor_says.h"
 #include "kill_point.h"
 
@@ -18,7 +19,7 @@ static void say_closing(struct context *context) {
     uint32_t ms = lease_close_ms(&context->lease);
     pthread_mutex_unlock(&context->channel.submit_lock);
     if (!said) {
-        client_send_closing(context->client, connection, id, ms);
+        closings_say(context->client, connection, id, ms);
         BERTH_KILL_POINT("host.closing_sent");
     }
 }

@@ -90,11 +90,11 @@ int question_ask(struct client *client, struct berth_control_message *message, s
     client->waiters = &waiter;
     pthread_mutex_unlock(&client->lock);
     berth_control_set_uint(message, BERTH_KEY_SEQ, waiter.seq);
-    if (client_send(client, message) == 0)
-        while (!waiter_done(client, &waiter) && berth_now_ns() < deadline)
-            parker_park(&waiter.parker, deadline);
-    else
+    int rc = client_send(client, message, deadline);
+    if (rc != 0 && rc != -EAGAIN)
         waiter.ret = BERTH_RET_UNAVAILABLE;
+    while (rc == 0 && !waiter_done(client, &waiter) && berth_now_ns() < deadline)
+        parker_park(&waiter.parker, deadline);
     unlink_waiter(client, &waiter);
     if (waiter.fd < 0 && waiter.ret == BERTH_RET_OK) {
         reply_set(reply, BERTH_RET_OK, "\xf6", 1);

@@ -66,10 +66,18 @@ static void try_connect(struct client *client) {
     BERTH_KILL_POINT("host.hello_sent_again");
 }
 
+static uint64_t tick_connected(struct client *client, uint64_t now) {
+    struct reattach *reattach = &client->reattach;
+    if (__atomic_load_n(&reattach->asking, __ATOMIC_SEQ_CST))
+        reclaim_asks(client);
+    uint64_t due = reattach->claiming ? reclaim_contexts(client, now) : 0;
+    return __atomic_load_n(&reattach->asking, __ATOMIC_SEQ_CST) ? clock_sooner(due, now + CLIENT_SEND_AGAIN_NS) : due;
+}
+
 uint64_t reattach_tick(struct client *client, uint64_t now) {
     struct reattach *reattach = &client->reattach;
     if (!client_is_disconnected(client))
-        return reattach->claiming ? reclaim_contexts(client, now) : 0;
+        return tick_connected(client, now);
     uint64_t due = __atomic_load_n(&reattach->due_ns, __ATOMIC_SEQ_CST);
     if (!client->service.path || reattach->socket >= 0 || !due || !needed(client))
         return 0;

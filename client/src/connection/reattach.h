@@ -18,6 +18,7 @@ struct reattach {
     uint32_t failures; /* tries in a row that came to nothing */
     uint32_t wanted;   /* threads that wait for a supervisor; atomic, as is due_ns */
     uint32_t claiming; /* contexts have claims to make, or to make again */
+    uint32_t asking;   /* a question found no room in the socket; atomic */
 };
 
 /* The connection is gone: plans the first try. */

@@ -1,7 +1,10 @@
 #include "connection/reclaim.h"
 
+#include <errno.h>
+
 #include "channel/urgent.h"
 #include "connection/asks.h"
+#include "connection/closings.h"
 #include "kill_point.h"
 
 #define CLAIMS_AT_ONCE 128u /* so that the answers find room in the socket */
@@ -26,12 +29,14 @@ int reclaim_withdraw(struct context *context, uint64_t now) {
 /* --- contexts that were being opened ------------------------------------------------------------------------------ */
 
 static int to_ask(const struct client *client, const struct context *context) {
-    return !lease_has(&context->lease, LEASE_HAS_WORKER) && context->seat.asked_on != client->connection &&
-           !verdict_is_given(&context->channel.verdict);
+    const struct seat *seat = &context->seat;
+    return seat->open_seq && (seat->asked_on != client->connection || seat->ask_due) &&
+           !lease_has(&context->lease, LEASE_HAS_WORKER) && !verdict_is_given(&context->channel.verdict);
 }
 
 void reclaim_asks(struct client *client) {
-    for (;;) {
+    __atomic_store_n(&client->reattach.asking, 0, __ATOMIC_SEQ_CST);
+    for (int room = 1; room;) {
         pthread_mutex_lock(&client->lock);
         struct context *context = client->contexts;
         while (context && !to_ask(client, context))
@@ -39,12 +44,13 @@ void reclaim_asks(struct client *client) {
         if (context) {
             context_retain(context);
             context->seat.asked_on = client->connection;
+            context->seat.ask_due = 0;
         }
         pthread_mutex_unlock(&client->lock);
         if (!context)
             return;
         bound_lift(&context->lease.bounds, BOUND_SUPERVISOR);
-        asks_send(context, client->connection, 0, context->seat.segment_fd);
+        room = asks_now(context, client->connection, 0, context->seat.segment_fd) != -EAGAIN;
         BERTH_KILL_POINT("host.open_sent_again");
         context_release(context);
     }
@@ -58,13 +64,13 @@ static int to_claim(const struct client *client, const struct context *context) 
            !verdict_is_given(&context->channel.verdict);
 }
 
-static void send_claim(struct client *client, struct context *context) {
+static int send_claim(struct client *client, struct context *context) {
     struct berth_control_message message;
     berth_control_init(&message, BERTH_MSG_REJOIN);
     berth_control_set_uint(&message, BERTH_KEY_SEQ, context->seat.open_seq);
     berth_control_set_uint(&message, BERTH_KEY_CONTEXT, context->seat.id);
     berth_control_set_bytes(&message, BERTH_KEY_TOKEN, context->seat.token, sizeof context->seat.token);
-    client_send_on(client, client->connection, &message, NULL, 0, CLIENT_SEND_TIMEOUT_MS);
+    return client_send_on(client, client->connection, &message, NULL, 0);
 }
 
 /* The next context whose claim is due, with a reference; counts those under way, and says when the next will be due. */
@@ -107,7 +113,10 @@ uint64_t reclaim_contexts(struct client *client, uint64_t now) {
         context->seat.claim = CLAIM_SENT;
         context->seat.open_seq = ++client->next_seq;
         pthread_mutex_unlock(&client->lock);
-        send_claim(client, context);
+        if (send_claim(client, context) == -EAGAIN) {
+            context->seat.claim = CLAIM_DUE;
+            context->seat.claim_due_ns = now + CLIENT_SEND_AGAIN_NS;
+        }
         BERTH_KILL_POINT("host.rejoin_sent");
         context_release(context);
     }
@@ -117,7 +126,7 @@ void reclaim_granted(struct client *client, struct context *context, const struc
     uint64_t id = message->fields[BERTH_KEY_CONTEXT].number;
     if (!context) {
         /* It ended here while the claim was under way: the supervisor is to see to its worker. */
-        client_send_closing(client, client->connection, id, 0);
+        closings_say(client, client->connection, id, 0);
         return;
     }
     if (context->seat.claim != CLAIM_SENT)

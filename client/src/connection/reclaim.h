@@ -8,7 +8,7 @@
  * give it none any more, and the next one will be asked. 0: there is no hope for it; a worker that took it is told to
  * end. */
 int reclaim_withdraw(struct context *context, uint64_t now);
-/* Asks for a worker for each that has asked nobody on this connection. */
+/* Asks for a worker for each that has asked nobody on this connection, as far as there is room for the questions. */
 void reclaim_asks(struct client *client);
 /* Makes claims for open contexts, some at a time; returns when to be called again, 0: when an answer comes. */
 uint64_t reclaim_contexts(struct client *client, uint64_t now);

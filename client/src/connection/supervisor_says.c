@@ -44,7 +44,7 @@ static void no_descriptor(struct context *context) {
     static const char text[] = "no descriptor left in this process for the worker's pidfd";
     channel_send_urgent(&context->channel, BERTH_FRAME_CLOSE, 0, 0);
     context->home->say_closing(context);
-    __atomic_store_n(&context->lease.outcome, BERTH_KILLED, __ATOMIC_RELAXED); /* of a close that is under way */
+    lease_note(&context->lease, LEASE_HAS_UNSEEN_WORKER);
     context_end(context, BERTH_RET_EXHAUSTED, text, sizeof text - 1);
 }
 
@@ -107,7 +107,7 @@ static int looks_again(struct context *context) {
 
 void supervisor_says_died(struct context *context, const struct berth_control_message *message) {
     BERTH_KILL_POINT("host.death_told");
-    int looked = context_read(context); /* its last word may be that it was called back in order */
+    int looked = context_read_last(context); /* its last word may be that it was called back in order */
     if (verdict_is_given(&context->channel.verdict) || (!looked && !message && looks_again(context)))
         return;
     static const struct berth_control_field none[BERTH_KEY_COUNT];

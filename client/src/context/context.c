@@ -87,6 +87,14 @@ void context_end_text(struct context *context, uint32_t ret, const char *text) {
     context_end(context, ret, text, strlen(text));
 }
 
+int context_read_last(struct context *context) {
+    if (!baton_take(&context->channel))
+        return 0;
+    channel_drain_last(&context->channel);
+    channel_leave(&context->channel);
+    return 1;
+}
+
 int context_read(struct context *context) {
     struct channel *channel = &context->channel;
     if (!baton_take(channel))

@@ -63,6 +63,8 @@ void context_answer_close(struct context *context);
 /* Reads, for nobody in particular, what the worker has sent, a bounded number of frames. Any thread without the baton.
  * 0: another has the baton, and what there is to read. */
 int context_read(struct context *context);
+/* The same of a worker that has died, all that there is. */
+int context_read_last(struct context *context);
 
 /* close.c */
 /* Nobody waits for the open any more: a worker that has it, or gets it later, is to end it. */

@@ -11,6 +11,7 @@ struct seat {
     struct context *next;
     uint64_t open_seq; /* of the last open or rejoin */
     uint64_t asked_on; /* the connection on which a worker was asked for */
+    uint32_t ask_due;  /* it was not: there was no room for the question */
     char *module;      /* never changes */
     int segment_fd;    /* until opened: for asking again. Control thread, once it is asked for */
     uint32_t attempt;  /* how often an open was withdrawn from a supervisor that died; atomic */

@@ -79,7 +79,7 @@ int lease_end(struct lease *lease, uint32_t ret, const void *data, size_t len) {
         ret = BERTH_RET_RECYCLED;
         data = BERTH_TEXT_CUT_OFF;
         len = sizeof BERTH_TEXT_CUT_OFF - 1;
-        if (lease_has(lease, LEASE_HAS_WORKER))
+        if (lease_facts(lease) & (LEASE_HAS_WORKER | LEASE_HAS_UNSEEN_WORKER))
             __atomic_store_n(&lease->outcome, BERTH_KILLED, __ATOMIC_RELAXED);
     }
     int back = comes_back(lease, ret);

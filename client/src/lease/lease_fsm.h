@@ -55,7 +55,8 @@ enum lease_event {
 
 enum lease_fact {
     LEASE_HAS_WORKER = 1, /* OPENED has come; gone again with a restart */
-    LEASE_HAS_HANDLE = 2  /* `create` went well once, or there was none to go wrong: the host has, or gets, a handle */
+    LEASE_HAS_HANDLE = 2, /* `create` went well once, or there was none to go wrong: the host has, or gets, a handle */
+    LEASE_HAS_UNSEEN_WORKER = 4 /* OPENED has come, and no descriptor to see that worker's death by */
 };
 
 /* The state after `event` in `state`, or -1 when there is no such transition. */

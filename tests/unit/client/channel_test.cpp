@@ -262,6 +262,69 @@ TEST_CASE("where what nobody fetches cannot stay in the ring it is kept up to a 
     CHECK(rets == expected);
 }
 
+TEST_CASE("the bound holds where berth_reap reads, too: for what is a callback's, and behind what is queued") {
+    static auto callback = +[](int, const uint8_t *, size_t, void *) {};
+    Channel channel(64);
+    MadeUpWorker worker(channel);
+    const std::string large(15u << 20, 'x');
+    berth_completion out[1];
+    reap_arena arena{};
+    request_options called{};
+    called.kind = REQUEST_CALLBACK;
+    called.callback = callback;
+    uint64_t queued = 0;
+    for (int i = 0; i < 20; i++) {
+        REQUIRE(channel.submit(i % 2 ? called : polled()));
+        if (i % 2)
+            outbox_owe(&channel.c->outbox, 1);
+        queued = worker.take();
+        if (i == 0) { // what is for berth_reap stands behind this one
+            REQUIRE(worker.answer(queued, "") == 0);
+            REQUIRE(channel.drain() == 1);
+            continue;
+        }
+        REQUIRE(worker.answer(queued, large) == 0);
+        reap_sink sink{};
+        sink.out = out;
+        sink.capacity = 1;
+        sink.arena = &arena;
+        REQUIRE(channel.drain(nullptr, &sink) == 1);
+        REQUIRE(sink.count == 0);
+    }
+    CHECK(channel.c->outbox.bytes <= OUTBOX_BYTES_MOST);
+    CHECK_FALSE(outbox_owes(&channel.c->outbox));
+    int refused = 0;
+    for (completion_queue *queue : {&channel.c->outbox.for_reap, &channel.c->outbox.for_callbacks})
+        while (completion *next = outbox_take(&channel.c->outbox, &channel.c->slots, queue)) {
+            refused += next->ret == BERTH_RET_TOO_LARGE;
+            completion_free(next);
+        }
+    CHECK(refused == 2);
+    std::free(arena.bytes);
+}
+
+TEST_CASE("a dead worker's last word is read, however much is unread before it") {
+    Channel channel(8);
+    MadeUpWorker worker(channel);
+    const std::string large(15u << 20, 'x');
+    for (int i = 0; i < 5; i++)
+        REQUIRE(channel.submit(polled()));
+    for (int i = 0; i < 4; i++)
+        REQUIRE(worker.answer(worker.take(), large) == 0);
+    REQUIRE(channel.drain() == 4);
+    REQUIRE(worker.answer(worker.take(), large) == 0);
+    REQUIRE(worker.send(BERTH_FRAME_CLOSED, 0, BERTH_DRAINED, "called back") == 0);
+    REQUIRE(channel.drain() == 0);
+    REQUIRE(channel.owner.closed == 0);
+    REQUIRE(baton_take(channel.c));
+    channel_drain_last(channel.c);
+    channel_leave(channel.c);
+    CHECK(channel.owner.closed == 1);
+    CHECK(channel.owner.text == "called back");
+    while (completion *next = channel.take_reaped())
+        completion_free(next);
+}
+
 TEST_CASE("answers without a byte count against what may be unread, too") {
     Channel channel(8);
     MadeUpWorker worker(channel);
