@@ -92,8 +92,8 @@ enum berth_ret {
     BERTH_RET_INVALID_CTX = 6,       /* stale, closed or made-up handle */
     BERTH_RET_BUSY = 7,              /* too many requests in flight; or the wrong thread, see the function */
     BERTH_RET_QUEUE_FULL = 8,        /* request ring full: the worker does not keep up, try again later */
-    BERTH_RET_TOO_LARGE = 9,         /* request, reply or configuration over 16 MiB (16,777,216 bytes); or a reply (or
-                                      * BERTH_DATA, which ends its request) that found 256 MiB of the context's unread */
+    BERTH_RET_TOO_LARGE = 9,         /* request, reply or configuration over 16 MiB (16,777,216 bytes); or a reply, or
+                                        BERTH_DATA, that found 256 MiB of the context's unread: that ends its request */
     BERTH_RET_WORKER_DIED = 10,      /* payload: CBOR map, see below */
     BERTH_RET_RECYCLED = 11,         /* rejected or cut off, because the context is being closed: by this host, or by the
                                         supervisor, which is stopped in order; the text says why */
