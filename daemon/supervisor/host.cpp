@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "kill_point.h"
@@ -16,24 +15,34 @@ namespace berth {
 namespace {
 constexpr uint64_t kMaxTimeoutMs = 3'600'000;
 constexpr uint64_t kClosedBoundMs = 5000; // from a worker's CLOSED to its recycled
+
+// In the welcome's place; there is no host yet that could be told.
+void tell_refused(UniqueFd socket, const Error &why) {
+    (void)Channel(std::move(socket)).send(Message(BERTH_MSG_REFUSED)
+                                        .with(BERTH_KEY_SEQ, 0)
+                                        .with(BERTH_KEY_RET, static_cast<uint64_t>(kRetDenied))
+                                        .with_text(BERTH_KEY_TEXT, "who you are cannot be told: " + why.text));
 }
 
+} // namespace
+
 Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return Error{kRetErr, fmt::format("SO_PEERCRED: {}", std::strerror(errno))};
-    if (peer.pid <= 0)
+    auto peer = peer_credentials(socket.get());
+    if (!peer) {
+        tell_refused(std::move(socket), peer.error());
+        return peer.error();
+    }
+    if (peer->pid <= 0)
         return Error{kRetErr, "its pid is not visible from here (another pid namespace)"};
-    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, peer->pid, 0)));
     if (!pidfd)
-        return Error{kRetErr, fmt::format("pidfd_open of pid {}: {}", peer.pid, std::strerror(errno))};
-    return std::unique_ptr<Host>(
-        new Host(loop, std::move(socket), std::move(pidfd), {peer.pid, peer.uid, peer.gid}, owner));
+        return Error{kRetErr, fmt::format("pidfd_open of pid {}: {}", peer->pid, std::strerror(errno))};
+    return std::unique_ptr<Host>(new Host(loop, std::move(socket), std::move(pidfd), std::move(*peer), owner));
 }
 
 Host::Host(uv_loop_t *loop, UniqueFd socket, UniqueFd pidfd, Credentials credentials, HostOwner &owner)
-    : owner_(owner), credentials_(credentials), pidfd_(std::move(pidfd)), peer_(loop, std::move(socket), *this) {
+    : owner_(owner), credentials_(std::move(credentials)), pidfd_(std::move(pidfd)),
+      peer_(loop, std::move(socket), *this) {
     // A forked child may hold the socket open long after the host itself is dead.
     death_ = std::make_unique<Poller>(loop, pidfd_.get(), [this](int) { on_gone(""); });
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "supervisor/context_book.h"
+#include "supervisor/identity.h"
 #include "supervisor/peer.h"
 
 namespace berth {
@@ -29,21 +30,15 @@ class HostOwner {
     ~HostOwner() = default;
 };
 
-struct Credentials {
-    pid_t pid;
-    uid_t uid;
-    gid_t gid;
-};
-
 class Host : private PeerHandler {
   public:
-    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified.
+    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; it is told so.
     static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
 
     const Credentials &credentials() const { return credentials_; }
     pid_t pid() const { return credentials_.pid; }
-    uid_t uid() const { return credentials_.uid; }
-    gid_t gid() const { return credentials_.gid; }
+    const Identity &identity() const { return credentials_.identity; }
+    uid_t uid() const { return identity().uid; }
     int pidfd() const { return pidfd_.get(); }
     const std::string &name() const { return name_; }
     ContextBook &contexts() { return contexts_; }

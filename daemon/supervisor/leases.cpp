@@ -106,7 +106,7 @@ void Pool::recall(Worker &worker, uint64_t extra_ms, const std::string &told) {
 
 void Pool::host_came(const Host &host) {
     auto &users = users_[host.uid()];
-    users.gid = host.gid();
+    users.gid = host.identity().gid;
     users.hosts++;
 }
 

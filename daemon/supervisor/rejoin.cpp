@@ -53,8 +53,8 @@ std::string Pool::why_not_back(const Credentials &peer, const Message &message) 
         return "berthd is shutting down";
     if (message.number(BERTH_KEY_PID) != static_cast<uint64_t>(peer.pid))
         return fmt::format("it calls itself {}", message.number(BERTH_KEY_PID));
-    if (config_.own_uid != 0 && peer.uid != config_.own_uid)
-        return fmt::format("its uid is {}, workers of this daemon have {}", peer.uid, config_.own_uid);
+    if (config_.own_uid != 0 && peer.identity.uid != config_.own_uid)
+        return fmt::format("its uid is {}, workers of this daemon have {}", peer.identity.uid, config_.own_uid);
     if (std::any_of(workers_.begin(), workers_.end(), is_known))
         return "it is known already";
     auto name = message.text(BERTH_KEY_MODULE);
@@ -71,12 +71,12 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     if (why.empty() && !host_pid)
         why = "it brings no pidfd of a living host";
     if (!why.empty())
-        return log::warn("pid {} (uid {}) cannot come back as a worker: {}", peer.pid, peer.uid, why);
+        return log::warn("pid {} (uid {}) cannot come back as a worker: {}", peer.pid, peer.identity.uid, why);
     ContextId id{next_context_++};
     auto module = module_as_leased(message);
     Worker::Former former{peer.pid, std::move(pidfd), id, message.number(BERTH_KEY_GENERATION),
                           message.number(BERTH_KEY_PHASE) != 0 ? module->recall_bound_ms() + kRecallGraceMs : 0};
-    Worker::Identity identity{peer.uid, peer.gid, false};
+    Worker::Identity identity{peer.identity.uid, peer.identity.gid, false};
     auto worker = Worker::adopt_former(loop_, std::move(socket), module, identity, std::move(former), *this);
     if (!worker)
         return log::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
@@ -96,7 +96,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     RejoinBook::Returned returned{std::string(message.text(BERTH_KEY_TOKEN)), message.number(BERTH_KEY_CONTEXT),
                                   *host_pid, std::nullopt};
     if (config_.own_uid == 0)
-        returned.host_uid = peer.uid;
+        returned.host_uid = peer.identity.uid;
     auto paired = rejoin_book_.worker_came(id, std::move(returned));
     for (const auto &claim : paired.denied)
         deny_claim(claim);

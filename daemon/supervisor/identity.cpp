@@ -1,0 +1,165 @@
+#include "supervisor/identity.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+constexpr size_t kMostTold = 16;          // groups in a text
+constexpr size_t kMostStatus = 64 * 1024; // of /proc/PID/status: kMostGroups with ten digits each, and the rest
+constexpr size_t kIdsOfAProcess = 4;      // of a user, of a group
+
+Error too_many(size_t count) {
+    return Error{1, fmt::format("it is in {} supplementary groups, at most {} are taken", count, kMostGroups)};
+}
+
+std::vector<gid_t> in_order(std::vector<gid_t> groups) {
+    std::sort(groups.begin(), groups.end());
+    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+    groups.shrink_to_fit(); // it is kept for as long as the process is connected
+    return groups;
+}
+
+Result<std::vector<gid_t>> peer_groups(int socket) {
+    std::vector<gid_t> groups(kMostGroups);
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) {
+        if (errno == ERANGE) // and `size` says how much there is
+            return too_many(size / sizeof(gid_t));
+        return Error{1, fmt::format("SO_PEERGROUPS: {}", std::strerror(errno))};
+    }
+    groups.resize(size / sizeof(gid_t));
+    return groups;
+}
+
+std::vector<gid_t> own_groups() {
+    int count = ::getgroups(0, nullptr);
+    std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
+    count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+    groups.resize(static_cast<size_t>(std::max(count, 0)));
+    return in_order(std::move(groups));
+}
+
+// The numbers of one line.
+Result<std::vector<uint32_t>> numbers_of(std::string_view status, std::string_view name) {
+    auto bad = [&] { return Error{1, fmt::format("its status has no whole line of numbers \"{}\"", name)}; };
+    size_t at = status.find(fmt::format("\n{}", name)), end = status.find('\n', at == status.npos ? at : at + 1);
+    if (end == status.npos)
+        return bad();
+    std::string_view line = status.substr(at + 1 + name.size(), end - at - 1 - name.size());
+    std::vector<uint32_t> numbers;
+    for (size_t start; (start = line.find_first_not_of(" \t")) != line.npos;) {
+        line.remove_prefix(start);
+        uint32_t number = 0;
+        auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+        if (error != std::errc())
+            return bad();
+        numbers.push_back(number);
+        line.remove_prefix(static_cast<size_t>(rest - line.data()));
+    }
+    return numbers;
+}
+
+} // namespace
+
+Result<Identity> make_identity(uid_t uid, gid_t gid, std::vector<gid_t> groups) {
+    // setresuid and setresgid take these for "as it is".
+    if (uid == static_cast<uid_t>(-1) || gid == static_cast<gid_t>(-1))
+        return Error{1, "it has no user, or no group"};
+    if (groups.size() > kMostGroups)
+        return too_many(groups.size());
+    return Identity{uid, gid, in_order(std::move(groups))};
+}
+
+std::string describe(const Identity &identity) {
+    auto text = fmt::format("uid {}, gid {}, {}", identity.uid, identity.gid,
+                            identity.groups.empty() ? "no groups" : "groups");
+    for (size_t i = 0; i < std::min(identity.groups.size(), kMostTold); i++)
+        text += fmt::format(" {}", identity.groups[i]);
+    if (identity.groups.size() > kMostTold)
+        text += fmt::format(" and {} more", identity.groups.size() - kMostTold);
+    return text;
+}
+
+bool may_see(const Identity &viewer, const Identity &subject) {
+    if (viewer.uid != subject.uid)
+        return viewer.uid == 0;
+    auto has = [&](gid_t group) {
+        return group == viewer.gid || std::binary_search(viewer.groups.begin(), viewer.groups.end(), group);
+    };
+    return viewer.uid == 0 || (has(subject.gid) && std::all_of(subject.groups.begin(), subject.groups.end(), has));
+}
+
+Result<Credentials> peer_credentials(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return Error{1, fmt::format("SO_PEERCRED: {}", std::strerror(errno))};
+    auto groups = peer_groups(socket);
+    if (!groups)
+        return groups.error();
+    auto identity = make_identity(peer.uid, peer.gid, std::move(*groups));
+    if (!identity)
+        return identity.error();
+    return Credentials{peer.pid, std::move(*identity)};
+}
+
+const Identity &own_identity() {
+    static const Identity own{::geteuid(), ::getegid(), own_groups()};
+    return own;
+}
+
+bool may_change_identity() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0)
+        return false;
+    auto has = [&](unsigned capability) {
+        return (sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
+    };
+    return has(CAP_SETUID) && has(CAP_SETGID);
+}
+
+Result<ProcessIds> parse_process_ids(std::string_view status) {
+    auto uids = numbers_of(status, "Uid:"), gids = numbers_of(status, "Gid:");
+    auto groups = numbers_of(status, "Groups:");
+    for (const auto *line : {&uids, &gids, &groups})
+        if (!*line)
+            return line->error();
+    if (uids->size() != kIdsOfAProcess || gids->size() != kIdsOfAProcess)
+        return Error{1, "its status has not four ids of a user and of a group"};
+    return ProcessIds{std::move(*uids), std::move(*gids), in_order(std::move(*groups))};
+}
+
+Result<ProcessIds> read_process_ids(pid_t pid) {
+    UniqueFd fd(::open(fmt::format("/proc/{}/status", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    std::string text(kMostStatus, '\0');
+    size_t size = 0;
+    for (ssize_t got = 1; fd && got > 0 && size < text.size(); size += static_cast<size_t>(std::max<ssize_t>(got, 0)))
+        got = ::read(fd.get(), text.data() + size, text.size() - size);
+    if (size == 0)
+        return Error{1, "its status cannot be read"};
+    return parse_process_ids(std::string_view(text).substr(0, size));
+}
+
+ProcessIds ids_of(const Identity &identity) {
+    if (identity == own_identity())
+        if (auto own = read_process_ids(::getpid()))
+            return *own;
+    return {std::vector<uid_t>(kIdsOfAProcess, identity.uid), std::vector<gid_t>(kIdsOfAProcess, identity.gid),
+            identity.groups};
+}
+
+} // namespace berth
