@@ -11,8 +11,11 @@
 namespace berth {
 namespace {
 
-// An end that nobody asked for, or one by force. What exits while Retiring was told to, or had said why it would.
+// An end that nobody asked for, or one by force. What exits while Retiring was told to, or had said why it would; what
+// never became a worker has run nothing of the module.
 bool is_crash(const Worker &worker, WorkerState was, const ProcessEnd &end) {
+    if (!end.not_started.empty())
+        return false;
     return end.signal != 0 || !worker.kill_reason().empty() || was != WorkerState::Retiring;
 }
 

@@ -154,10 +154,12 @@ void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
 void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
     worker.settle_start();
     auto tail = worker.log_tail();
-    auto text = fmt::format("module '{}': its worker ended before it was ready: {}{}{}{}{}", worker.name(),
-                            describe(end), worker.kill_reason().empty() ? "" : "; killed: ", worker.kill_reason(),
-                            tail.empty() ? "" : "\n", tail);
     auto &module = *worker.module();
+    auto text = end.not_started.empty()
+                    ? fmt::format("module '{}': its worker ended before it was ready: {}{}{}{}{}", worker.name(),
+                                  describe(end), worker.kill_reason().empty() ? "" : "; killed: ",
+                                  worker.kill_reason(), tail.empty() ? "" : "\n", tail)
+                    : no_worker(module, end.not_started);
     module.last_error = text;
     module.backoff.failed(now_ms());
     if (module.current)

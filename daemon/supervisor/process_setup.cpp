@@ -40,9 +40,14 @@ void close_range_if_any(unsigned first, unsigned last, int flags) {
 
 } // namespace
 
-void reset_signals() {
+void default_signals() {
     for (int signal = 1; signal < NSIG; signal++)
-        ::signal(signal, signal == SIGPIPE ? SIG_IGN : SIG_DFL); // refused for some; those cannot be set by anyone
+        ::signal(signal, SIG_DFL); // refused for some; those cannot be set by anyone
+}
+
+void reset_signals() {
+    default_signals();
+    ::signal(SIGPIPE, SIG_IGN);
     block_signals();
 }
 
@@ -94,9 +99,9 @@ void raise_fd_limit() {
     ::setrlimit(RLIMIT_NOFILE, &raised);
 }
 
-void restore_fd_limit_of(pid_t child) {
+void restore_fd_limit() {
     if (first_fd_limit.rlim_cur != 0)
-        ::prlimit(child, RLIMIT_NOFILE, &first_fd_limit, nullptr);
+        ::setrlimit(RLIMIT_NOFILE, &first_fd_limit);
 }
 
 } // namespace berth

@@ -3,7 +3,6 @@
 
 #include <csignal>
 #include <string>
-#include <sys/types.h>
 
 namespace berth {
 
@@ -12,6 +11,7 @@ inline constexpr int kWatchedSignals[] = {SIGHUP, SIGINT, SIGTERM};
 
 // Every signal's disposition to default, but SIGPIPE ignored; nothing blocked but what will be watched.
 void reset_signals();
+void default_signals(); // every disposition, SIGPIPE's too
 void block_signals(); // those that berthd watches, and no others
 void unblock_signals();
 // Closes every descriptor above 2 but `keep`.
@@ -26,7 +26,7 @@ void redirect_stdio(const std::string &log);
 
 // A worker takes four descriptors of the daemon, so its soft limit goes up to the hard one.
 void raise_fd_limit();
-// Gives a child the limit that the daemon was started with.
-void restore_fd_limit_of(pid_t child);
+// Back to the limit that the daemon was started with; for its children.
+void restore_fd_limit();
 
 } // namespace berth

@@ -22,10 +22,9 @@ SpawnOptions Worker::spawn_options(const std::string &program, const std::string
                                    const Identity &identity) {
     SpawnOptions options{program,
                          {"--module", manifest.name, "--library", manifest.library},
-                         worker_environment(manifest.env),
-                         identity.change_user,
-                         identity.uid,
-                         identity.gid};
+                         worker_environment(manifest.env)};
+    if (identity.change_user)
+        options.become = berth::Identity{identity.uid, identity.gid};
     if (!service.empty())
         options.args.insert(options.args.end(), {"--service", service});
     return options;
@@ -45,11 +44,11 @@ Result<std::unique_ptr<Worker>> Worker::spawn(uv_loop_t *loop, const std::string
         if (!made)
             return made.error();
         settings = std::move(*made);
-        options.settings_fd = settings.get();
         options.args.insert(options.args.end(), {"--adapter", adapter_library(program, manifest.adapter)});
     }
     std::unique_ptr<Worker> worker(new Worker(loop, std::move(pair->first), std::move(module), identity, owner));
-    if (auto spawned = worker->process_.spawn(options, std::move(pair->second)); !spawned)
+    auto spawned = worker->process_.spawn(std::move(options), std::move(pair->second), std::move(settings));
+    if (!spawned)
         return spawned.error();
     worker->arm();
     return worker;

@@ -12,26 +12,18 @@
 #include "base/unique_fd.h"
 #include "supervisor/log_lines.h"
 #include "supervisor/loop.h"
+#include "supervisor/spawn.h"
 
 namespace berth {
-
-struct SpawnOptions {
-    std::string program;
-    std::vector<std::string> args; // without the program's own name
-    std::vector<std::string> env;  // K=V, the whole environment
-    bool change_user = false;
-    uid_t uid = 0;
-    gid_t gid = 0;
-    int settings_fd = -1; // of the adapter: the worker gets it as kAdapterSettingsFd
-};
 
 struct ProcessEnd {
     int64_t status = 0;
     int signal = 0; // 0: it exited with `status`
     bool unknown = false; // not our child: nobody told us
+    std::string not_started = {}; // why it never became the program that was to be started
 };
 
-// A process that another forked for us: our child, of which libuv knows nothing.
+// A process that another forked for us: our child.
 struct ForkedProcess {
     pid_t pid;
     UniqueFd pidfd;
@@ -58,12 +50,12 @@ class WorkerProcess {
     };
 
     WorkerProcess(uv_loop_t *loop, Events events);
-    ~WorkerProcess();
     WorkerProcess(const WorkerProcess &) = delete;
     WorkerProcess &operator=(const WorkerProcess &) = delete;
 
-    // The worker gets `control` as descriptor 3, and its crash area as descriptor 4. An error names the system's reason.
-    Result<bool> spawn(const SpawnOptions &options, UniqueFd control);
+    // The worker gets `control` as descriptor 3, its crash area as descriptor 4, and what its adapter is told, where it
+    // has one, as kAdapterSettingsFd. An error names the system's reason. What fails later is told with its end.
+    Result<bool> spawn(SpawnOptions options, UniqueFd control, UniqueFd settings = {});
     // Watches a process that is not our child, and of whose end nobody will tell us more than that. What comes back is
     // for its stdout and stderr.
     Result<UniqueFd> adopt_former(pid_t pid, UniqueFd pidfd);
@@ -88,19 +80,24 @@ class WorkerProcess {
     };
 
     void watch(Output &output);
+    void watch_outputs(std::array<UniqueFd, 2> read_ends);
+    void watch_child();
+    void look_at_start();
     void reap();
-    Result<bool> start(const SpawnOptions &options, const std::array<int, 6> &stdio);
     void read(Output &output, size_t most);
     void give(const std::vector<std::string> &lines);
     void exited(const ProcessEnd &end);
 
     uv_loop_t *loop_;
     Events events_;
-    UvBox<uv_process_t> *box_ = nullptr;
     pid_t pid_ = 0;
     UniqueFd pidfd_;
     UniqueFd crash_area_;
-    std::unique_ptr<Poller> death_; // of a process that libuv does not know; after the pidfd
+    std::unique_ptr<Poller> death_; // after the pidfd
+    std::string program_;           // until its start is known to have gone well
+    UniqueFd start_news_;
+    std::unique_ptr<Poller> start_; // after those
+    std::string not_started_;
     bool was_killed_ = false;
     std::array<Output, 2> outputs_;
     LogTail tail_;

@@ -26,7 +26,7 @@ Result<std::unique_ptr<Zygote>> Zygote::start(uv_loop_t *loop, const std::string
     SpawnOptions options = Worker::spawn_options(program, service, module->manifest, identity);
     options.args.insert(options.args.begin(), "--zygote");
     std::unique_ptr<Zygote> zygote(new Zygote(loop, std::move(pair->first), std::move(module), identity, owner));
-    if (auto spawned = zygote->process_.spawn(options, std::move(pair->second)); !spawned)
+    if (auto spawned = zygote->process_.spawn(std::move(options), std::move(pair->second)); !spawned)
         return spawned.error();
     zygote->deadline_.start(kReadyBoundMs);
     return zygote;
