@@ -97,14 +97,14 @@ berth::Result<berth::Module> load(const Arguments &arguments) {
     return berth::Module::load_adapted(arguments.adapter, arguments.library, &worker_abi);
 }
 
-// Told to a whole group of processes, by a terminal or a service manager, they are the host's to act on, which may owe
-// answers still; the supervisor ends its workers otherwise. By a handler: SIG_IGN would be the library's children's,
-// too.
-void outlive_group_signals() {
+// Told to a whole group of processes, by a terminal or a service manager, the first three are the host's to act on,
+// which may owe answers still; the supervisor ends its workers otherwise. And output goes to the supervisor: should
+// that be gone, printing fails and the context lives on. By a handler: SIG_IGN would be the library's children's, too.
+void outlive_signals() {
     struct sigaction action {};
     action.sa_handler = [](int) {};
     action.sa_flags = SA_RESTART;
-    for (int signal : {SIGHUP, SIGINT, SIGTERM})
+    for (int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE})
         sigaction(signal, &action, nullptr);
 }
 
@@ -123,7 +123,7 @@ void start_control_thread(berth::ControlThread &control) {
 } // namespace
 
 int main(int argc, char **argv) {
-    outlive_group_signals();
+    outlive_signals();
     Arguments arguments;
     if (!parse(argc, argv, arguments)) {
         std::fprintf(stderr,
@@ -132,8 +132,6 @@ int main(int argc, char **argv) {
         return 2;
     }
     fcntl(kControlFd, F_SETFD, FD_CLOEXEC); // what the library runs is not to have it
-    // Output goes to the supervisor; should that be gone, printing fails and the context lives on.
-    std::signal(SIGPIPE, SIG_IGN);
     std::setvbuf(stdout, nullptr, _IOLBF, 0); // a pipe, read line by line
     if (!die_with_supervisor())
         return 1;
