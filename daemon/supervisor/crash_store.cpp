@@ -14,7 +14,7 @@ namespace berth {
 
 void CrashStore::drop_oldest(uid_t uid, const std::string *module) {
     auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry &entry) {
-        return entry.uid == uid && (!module || entry.module == *module);
+        return entry.identity.uid == uid && (!module || entry.module == *module);
     });
     entries_.erase(found);
 }
@@ -22,14 +22,16 @@ void CrashStore::drop_oldest(uid_t uid, const std::string *module) {
 uid_t CrashStore::has_most() const {
     std::map<uid_t, size_t> counts;
     for (const auto &entry : entries_)
-        counts[entry.uid]++;
+        counts[entry.identity.uid]++;
     return std::max_element(counts.begin(), counts.end(), [](auto &a, auto &b) { return a.second < b.second; })->first;
 }
 
 void CrashStore::add(Entry entry) {
-    auto alike = [&](const Entry &other) { return other.uid == entry.uid && other.module == entry.module; };
+    auto alike = [&](const Entry &other) {
+        return other.identity.uid == entry.identity.uid && other.module == entry.module;
+    };
     if (std::count_if(entries_.begin(), entries_.end(), alike) >= static_cast<std::ptrdiff_t>(kMostPerModule))
-        drop_oldest(entry.uid, &entry.module);
+        drop_oldest(entry.identity.uid, &entry.module);
     if (entries_.size() >= kMost)
         drop_oldest(has_most(), nullptr);
     if (!folder_.empty())
@@ -49,12 +51,14 @@ std::vector<uint8_t> cbor_array(const std::vector<const std::vector<uint8_t> *> 
     return out;
 }
 
-Result<UniqueFd> CrashStore::reply_for(uid_t viewer) {
+Result<UniqueFd> CrashStore::reply_for(const Identity &viewer) {
+    if (replies_.size() >= kMostReplies && !replies_.contains(viewer))
+        replies_.clear();
     auto &made = replies_[viewer];
     if (!made) {
         std::vector<const std::vector<uint8_t> *> visible;
         for (const auto &entry : entries_)
-            if (viewer == 0 || viewer == entry.uid)
+            if (may_see(viewer, entry.identity))
                 visible.push_back(&entry.report);
         auto body = sealed_body("berth-crashes", cbor_array(visible));
         if (!body)

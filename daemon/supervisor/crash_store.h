@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "supervisor/identity.h"
 
 namespace berth {
 
@@ -17,12 +18,13 @@ class CrashStore {
   public:
     static constexpr size_t kMost = 64;          // of them, the oldest of who has most goes
     static constexpr size_t kMostPerModule = 16; // of one module and user, the oldest goes
+    static constexpr size_t kMostReplies = 32;   // kept made, for viewers who differ
 
     // `folder`: where each report is written too, as JSON; empty: nowhere.
     explicit CrashStore(std::string folder) : folder_(std::move(folder)) {}
 
     struct Entry {
-        uid_t uid;
+        Identity identity; // the worker's
         std::string module;
         std::vector<uint8_t> report; // one CBOR map
     };
@@ -30,9 +32,9 @@ class CrashStore {
     // Oldest first.
     const std::list<Entry> &entries() const { return entries_; }
 
-    // A sealed memfd with a CBOR array of those that `viewer` may see, oldest first: its own, or all for root. The same
-    // memory each time, until a report comes or goes: who asks without end and never reads costs no more than once.
-    Result<UniqueFd> reply_for(uid_t viewer);
+    // A sealed memfd with a CBOR array of those that `viewer` may see (may_see), oldest first. The same memory each
+    // time, until a report comes or goes: who asks without end and never reads costs no more than once.
+    Result<UniqueFd> reply_for(const Identity &viewer);
 
   private:
     void drop_oldest(uid_t uid, const std::string *module);
@@ -40,7 +42,7 @@ class CrashStore {
 
     std::string folder_;
     std::list<Entry> entries_;
-    std::map<uid_t, UniqueFd> replies_;
+    std::map<Identity, UniqueFd> replies_; // at most kMostReplies
 };
 
 // One CBOR array of the maps.

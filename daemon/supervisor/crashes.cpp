@@ -71,7 +71,7 @@ void Pool::note_crash(Worker &worker, WorkerState was, const ProcessEnd &end) {
     bool host_is_gone = lease != leases_.end() && !lease->second.host;
     if (lease != leases_.end())
         death.host_pid = lease->second.host_pid;
-    crashes_.add({worker.uid(), worker.name(), crash_report(death, parse_crash_area(worker.crash_area()))});
+    crashes_.add({worker.identity(), worker.name(), crash_report(death, parse_crash_area(worker.crash_area()))});
     if (!host_is_gone && is_the_modules_doing(worker, was, end))
         count_crash(worker, end);
 }
@@ -82,7 +82,8 @@ void Pool::count_crash(Worker &worker, const ProcessEnd &end) {
         return;
     auto text = quarantine_text(module, worker.uid());
     log::error("{} (uid {})", text, worker.uid());
-    while (module.current && refuse_first(worker.name(), worker.uid(), kRetExhausted, text)) {
+    auto same_user = [&](const Host &host) { return host.uid() == worker.uid(); };
+    while (module.current && refuse_first(worker.name(), same_user, kRetExhausted, text)) {
     }
 }
 
@@ -108,7 +109,7 @@ void Pool::reset(Host &host, uint64_t seq, const std::string &name) {
     if (!module)
         return host.refuse(seq, kRetNoModule, unknown_module(name));
     // Who runs the daemon answers for all its users; everybody else for themselves.
-    if (host.uid() == 0 || host.uid() == config_.own_uid)
+    if (host.uid() == 0 || host.uid() == own_identity().uid)
         module->quarantines.clear();
     else
         module->quarantines.erase(host.uid());
@@ -120,7 +121,7 @@ void Pool::reset(Host &host, uint64_t seq, const std::string &name) {
 }
 
 void Pool::send_crashes(Host &host, uint64_t seq) {
-    auto reply = crashes_.reply_for(host.uid());
+    auto reply = crashes_.reply_for(host.identity());
     if (!reply)
         return host.refuse(seq, kRetErr, reply.error().text);
     host.send(std::move(Message(BERTH_MSG_CRASHES_REPLY).with(BERTH_KEY_SEQ, seq).with_fd(std::move(*reply))));

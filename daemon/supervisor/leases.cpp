@@ -104,15 +104,11 @@ void Pool::recall(Worker &worker, uint64_t extra_ms, const std::string &told) {
     BERTH_KILL_POINT("supervisor.recycle_sent");
 }
 
-void Pool::host_came(const Host &host) {
-    auto &users = users_[host.uid()];
-    users.gid = host.identity().gid;
-    users.hosts++;
-}
+void Pool::host_came(const Host &host) { users_[host.identity()]++; }
 
 void Pool::host_gone(Host &host) {
-    if (auto users = users_.find(host.uid()); users != users_.end() && --users->second.hosts == 0)
-        users_.erase(users);
+    if (auto users = users_.find(host.identity()); users != users_.end() && --users->second == 0)
+        forget_user(host.identity());
     opens_.remove_if([&](const PendingOpen &open) { return open.host == &host; });
     forget_claims(host);
     for (auto &[id, lease] : leases_) {

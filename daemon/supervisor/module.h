@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "supervisor/backoff.h"
+#include "supervisor/identity.h"
 #include "supervisor/manifest.h"
 #include "supervisor/quarantine.h"
 
@@ -25,7 +26,7 @@ struct Module {
 
     std::string last_error; // of the last worker that did not get ready; empty after one that did
     Backoff backoff;        // of spares
-    std::set<uid_t> users;  // uids for which spares are kept, beside the daemon's own
+    std::set<Identity> users; // for which spares are kept, beside the daemon's own
 
     std::deque<pid_t> teardown_line; // workers that wait for one of max_recycling to be done
     std::map<uid_t, Quarantine> quarantines; // of those whose workers crashed

@@ -43,13 +43,15 @@ void Pool::open(Host &host, Message message) {
         return host.refuse(open.seq, kRetBusy, fmt::format("{} opens of this host wait already", kMaxPendingPerHost));
     if (auto quarantine = quarantine_text(*module, host.uid()); !quarantine.empty())
         return host.refuse(open.seq, kRetExhausted, quarantine);
+    if (auto why = why_not_run_as(host.identity()); !why.empty())
+        return host.refuse(open.seq, kRetDenied, why);
     auto waits = [&](const PendingOpen &other) { return other.module == open.module; };
     Worker *idle = at_limit(*module) || std::any_of(opens_.begin(), opens_.end(), waits)
                        ? nullptr
-                       : find_idle(*module, host.uid());
+                       : find_idle(*module, host.identity());
     if (!idle || !lease(open, *idle))
         queue(std::move(open));
-    module->users.insert(host.uid());
+    module->users.insert(host.identity());
 }
 
 void Pool::queue(PendingOpen open) {
@@ -66,7 +68,7 @@ void Pool::serve(const std::string &name) {
     if (!module || stopping_)
         return;
     size_t granted = 0;
-    std::map<uid_t, size_t> wanted;
+    std::map<Identity, size_t> wanted;
     for (auto open = opens_.begin(); open != opens_.end();) {
         auto here = open++;
         if (here->module != name)
@@ -74,35 +76,45 @@ void Pool::serve(const std::string &name) {
         size_t most = module->manifest.max_contexts;
         if (most && (expects_returns_ || leases_of(*module) + granted >= most))
             break;
-        Worker *idle = find_idle(*module, here->host->uid());
+        Worker *idle = find_idle(*module, here->host->identity());
         if (idle && lease(*here, *idle)) {
             here->host->opens_pending--;
             opens_.erase(here);
             continue;
         }
         granted++;
-        wanted[here->host->uid()]++;
+        wanted[here->host->identity()]++;
     }
     spawn_for(module, wanted);
 }
 
-void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t, size_t> &wanted) {
-    for (auto [uid, opens] : wanted) {
-        if (uint64_t wait = crash_wait_ms(*module, uid)) {
+void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<Identity, size_t> &wanted) {
+    for (const auto &[identity, opens] : wanted) {
+        if (uint64_t wait = crash_wait_ms(*module, identity.uid)) {
             plan_upkeep(wait);
             continue;
         }
-        size_t soon = count_soon_idle(*module, uid);
+        size_t soon = count_soon_idle(*module, identity);
         if (soon)
             plan_upkeep(kSoonMs);
         size_t most = std::min(opens - std::min(opens, soon), kMaxSpawning);
-        for (size_t coming = count_coming(*module, uid); coming < most; coming++) {
-            auto spawned = spawn(module, uid, users_[uid].gid);
+        for (size_t coming = count_coming(*module, identity); coming < most; coming++) {
+            auto spawned = spawn(module, identity);
             if (spawned)
                 continue;
-            refuse_first(module->manifest.name, uid, kRetErr, no_worker(*module, spawned.error().text));
+            auto same = [&](const Host &host) { return host.identity() == identity; };
+            refuse_first(module->manifest.name, same, kRetErr, no_worker(*module, spawned.error().text));
         }
     }
+}
+
+// Empty: its workers can be what it is. One with other rights would lend it those, or miss some of its own.
+std::string Pool::why_not_run_as(const Identity &identity) const {
+    if (identity == own_identity() || may_change_identity())
+        return {};
+    return fmt::format("this berthd has no right to start workers as its host ({}): it is {} itself, without "
+                       "CAP_SETUID and CAP_SETGID",
+                       describe(identity), describe(own_identity()));
 }
 
 std::string Pool::no_worker(const Module &module, const std::string &why) const {
@@ -116,8 +128,9 @@ void Pool::refuse(PendingOpen &open, int ret, const std::string &text) {
     open.host->refuse(open.seq, ret, text);
 }
 
-bool Pool::refuse_first(const std::string &module, uid_t uid, int ret, const std::string &text) {
-    auto waits = [&](const PendingOpen &open) { return open.module == module && open.host->uid() == uid; };
+bool Pool::refuse_first(const std::string &module, const std::function<bool(const Host &)> &of, int ret,
+                        const std::string &text) {
+    auto waits = [&](const PendingOpen &open) { return open.module == module && of(*open.host); };
     auto found = std::find_if(opens_.begin(), opens_.end(), waits);
     if (found == opens_.end())
         return false;

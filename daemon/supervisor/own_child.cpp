@@ -23,20 +23,6 @@ std::string read_proc(pid_t pid, const char *file) {
     return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
 }
 
-// The four of the line "Uid:": real, effective, saved, of files.
-bool runs_as(pid_t pid, uid_t uid) {
-    std::string status = read_proc(pid, "status");
-    size_t at = status.find("\nUid:");
-    unsigned ids[4];
-    if (at == std::string::npos ||
-        std::sscanf(status.c_str() + at, "\nUid: %u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) != 4)
-        return false;
-    for (unsigned id : ids)
-        if (id != uid)
-            return false;
-    return true;
-}
-
 std::optional<ChildOfOurs> child_of_ours(pid_t pid) {
     std::string stat = read_proc(pid, "stat");
     size_t end = stat.rfind(')'); // of the name, which may hold anything
@@ -52,15 +38,18 @@ std::optional<ChildOfOurs> child_of_ours(pid_t pid) {
 
 } // namespace
 
-Result<UniqueFd> open_own_child(pid_t pid, uid_t uid) {
+Result<UniqueFd> open_own_child(pid_t pid, const Identity &identity) {
     UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     if (!pidfd)
         return Error{1, fmt::format("process {}: {}", pid, std::strerror(errno))};
     siginfo_t end{};
     if (::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &end, WEXITED | WNOHANG | WNOWAIT) != 0)
         return Error{1, fmt::format("process {} is no child of this one", pid)};
-    if (!runs_as(pid, uid))
-        return Error{1, fmt::format("process {} does not run as user {}", pid, uid)};
+    auto ids = read_process_ids(pid);
+    if (!ids)
+        return Error{1, fmt::format("process {}: {}", pid, ids.error().text)};
+    if (*ids != ids_of(identity))
+        return Error{1, fmt::format("process {} does not run as {}", pid, describe(identity))};
     return pidfd;
 }
 

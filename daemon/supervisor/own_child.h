@@ -7,12 +7,13 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "supervisor/identity.h"
 
 namespace berth {
 
-// A pidfd of `pid`, which is an unreaped child of ours and runs as `uid`; the error says which of it is not so. Until
-// it is reaped the pid is nobody else's.
-Result<UniqueFd> open_own_child(pid_t pid, uid_t uid);
+// A pidfd of `pid`, which is an unreaped child of ours and has just what one started as `identity` has; the error says
+// which of it is not so. Until it is reaped the pid is nobody else's.
+Result<UniqueFd> open_own_child(pid_t pid, const Identity &identity);
 
 struct ChildOfOurs {
     pid_t pid;

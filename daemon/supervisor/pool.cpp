@@ -13,6 +13,11 @@ namespace {
 constexpr uint64_t kUpkeepAfterMs = 2;
 constexpr uint64_t kLoadFailedBoundMs = 2000;
 
+// The hosts that this worker could have served.
+auto of(const Worker &worker) {
+    return [&worker](const Host &host) { return host.identity() == worker.identity(); };
+}
+
 } // namespace
 
 Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
@@ -30,7 +35,7 @@ std::shared_ptr<Module> Pool::find_module(const std::string &name) const {
 std::shared_ptr<Module> Pool::adopt_manifest(Manifest manifest) {
     auto module = find_module(manifest.name);
     if (!module || !module->manifest.serves_like(manifest)) {
-        auto users = module ? module->users : std::set<uid_t>();
+        auto users = module ? module->users : std::set<Identity>();
         module = std::make_shared<Module>();
         module->users = std::move(users);
     }
@@ -69,15 +74,14 @@ void Pool::set_catalogue(Catalogue catalogue) {
     plan_upkeep(0);
 }
 
-Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
-    Worker::Identity identity{uid, gid, config_.own_uid == 0 && uid != 0};
+Result<bool> Pool::spawn(const std::shared_ptr<Module> &module, const Identity &identity) {
     if (zygotes_.fork(module, identity))
         return true;
     plan_upkeep(kUpkeepAfterMs); // which makes a zygote for the next one, where it may
     return spawn_process(module, identity);
 }
 
-Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Worker::Identity &identity) {
+Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Identity &identity) {
     BERTH_KILL_POINT("supervisor.before_spawn");
     auto worker = Worker::spawn(loop_, config_.worker_program, config_.service, module, identity, *this);
     if (!worker) {
@@ -93,29 +97,29 @@ Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Wo
 }
 
 // The one that idles least: its pages are warm, and those that nobody needs grow old.
-Worker *Pool::find_idle(const Module &module, uid_t uid) const {
+Worker *Pool::find_idle(const Module &module, const Identity &identity) const {
     Worker *best = nullptr;
     for (const auto &[worker, owned] : workers_)
-        if (worker->state() == WorkerState::Idle && worker->module().get() == &module && worker->uid() == uid &&
-            (!best || worker->since_ms() > best->since_ms()) && !worker->has_exited())
+        if (worker->state() == WorkerState::Idle && worker->module().get() == &module &&
+            worker->identity() == identity && (!best || worker->since_ms() > best->since_ms()) && !worker->has_exited())
             best = worker;
     return best;
 }
 
-size_t Pool::count(const Module &module, uid_t uid, WorkerState state) const {
+size_t Pool::count(const Module &module, const Identity &identity, WorkerState state) const {
     return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
         const Worker &worker = *entry.first;
-        return worker.state() == state && worker.module().get() == &module && worker.uid() == uid;
+        return worker.state() == state && worker.module().get() == &module && worker.identity() == identity;
     }));
 }
 
 // Those whose host has just closed its context: they are back sooner than a new one would be there.
-size_t Pool::count_soon_idle(const Module &module, uid_t uid) const {
+size_t Pool::count_soon_idle(const Module &module, const Identity &identity) const {
     uint64_t now = now_ms();
     return static_cast<size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto &entry) {
         const Worker &worker = *entry.first;
-        return worker.state() == WorkerState::Draining && worker.module().get() == &module && worker.uid() == uid &&
-               !worker.reason_to_go() && now - worker.since_ms() < kSoonMs;
+        return worker.state() == WorkerState::Draining && worker.module().get() == &module &&
+               worker.identity() == identity && !worker.reason_to_go() && now - worker.since_ms() < kSoonMs;
     }));
 }
 
@@ -147,7 +151,7 @@ void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
     module.last_error = text;
     module.backoff.failed(now_ms());
     log::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
-    while (module.current && refuse_first(worker.name(), worker.uid(), kRetErr, text)) {
+    while (module.current && refuse_first(worker.name(), of(worker), kRetErr, text)) {
     }
 }
 
@@ -163,7 +167,7 @@ void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
     module.last_error = text;
     module.backoff.failed(now_ms());
     if (module.current)
-        refuse_first(worker.name(), worker.uid(), kRetErr, text);
+        refuse_first(worker.name(), of(worker), kRetErr, text);
 }
 
 void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {

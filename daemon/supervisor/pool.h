@@ -43,8 +43,7 @@ struct Lease {
 
 struct PoolConfig {
     std::string worker_program;
-    uid_t own_uid;
-    bool spares_at_once;            // for the daemon's own uid; else only for who has opened the module
+    bool spares_at_once;            // for the daemon's own identity; else only for who has opened the module
     std::string crash_folder;       // where crash reports are written too; empty: nowhere
     std::function<void()> on_empty; // after shut_down: the last worker is gone
     std::string service = {};       // its socket; empty: no supervisor will follow this one
@@ -105,18 +104,13 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     void on_worker_host_broke(Worker &worker, const std::string &text) override;
     void on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) override;
 
-    void on_forked(const std::shared_ptr<Module> &module, const Worker::Identity &identity, ForkedProcess forked,
+    void on_forked(const std::shared_ptr<Module> &module, const Identity &identity, ForkedProcess forked,
                    UniqueFd control) override;
-    void on_forks_failed(const std::shared_ptr<Module> &module, const Worker::Identity &identity,
-                         size_t count) override;
+    void on_forks_failed(const std::shared_ptr<Module> &module, const Identity &identity, size_t count) override;
     void on_zygote_gone() override;
     bool is_worker(pid_t pid) const override;
-    bool needs_workers(const Module &module, uid_t uid) const override;
+    bool needs_workers(const Module &module, const Identity &identity) const override;
 
-    struct Users {
-        gid_t gid = 0;
-        size_t hosts = 0;
-    };
     static constexpr uint64_t kRetireBoundMs = 2000;
     static constexpr uint64_t kSparesAfterMs = 2; // after a lease begins or ends: the host's next message goes first
     static constexpr uint64_t kSoonMs = 20; // how long an open waits for a worker that drains, before it gets a new one
@@ -124,33 +118,37 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     // Modules and workers.
     std::shared_ptr<Module> find_module(const std::string &name) const;
     std::shared_ptr<Module> adopt_manifest(Manifest manifest);
-    Result<bool> spawn(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid);
-    Result<bool> spawn_process(const std::shared_ptr<Module> &module, const Worker::Identity &identity);
-    size_t count_coming(const Module &module, uid_t uid) const;
-    Worker *find_idle(const Module &module, uid_t uid) const;
-    size_t count(const Module &module, uid_t uid, WorkerState state) const;
-    size_t count_soon_idle(const Module &module, uid_t uid) const;
+    Result<bool> spawn(const std::shared_ptr<Module> &module, const Identity &identity);
+    Result<bool> spawn_process(const std::shared_ptr<Module> &module, const Identity &identity);
+    size_t count_coming(const Module &module, const Identity &identity) const;
+    Worker *find_idle(const Module &module, const Identity &identity) const;
+    size_t count(const Module &module, const Identity &identity, WorkerState state) const;
+    size_t count_soon_idle(const Module &module, const Identity &identity) const;
     void retire(Worker &worker);
     void retire_outdated();
     uint64_t retire_surplus();
     uint64_t retire_aged();
-    size_t spares_wanted(const Module &module, uid_t uid) const;
+    size_t spares_wanted(const Module &module, const Identity &identity) const;
     void plan_upkeep(uint64_t in_ms);
     void upkeep();
     uint64_t keep_spares(const std::shared_ptr<Module> &module);
-    uint64_t keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid);
+    uint64_t keep_spares(const std::shared_ptr<Module> &module, const Identity &identity);
+    void forget_user(const Identity &identity);
     void failed_to_start(Worker &worker, const ProcessEnd &end);
 
     // Opens and leases.
     void serve(const std::string &module);
-    void spawn_for(const std::shared_ptr<Module> &module, const std::map<uid_t, size_t> &wanted);
+    void spawn_for(const std::shared_ptr<Module> &module, const std::map<Identity, size_t> &wanted);
     bool lease(PendingOpen &open, Worker &worker);
     size_t leases_of(const Module &module) const;
     bool at_limit(const Module &module) const;
     void queue(PendingOpen open);
     void timed_out(ContextId context);
     void refuse(PendingOpen &open, int ret, const std::string &text);
-    bool refuse_first(const std::string &module, uid_t uid, int ret, const std::string &text);
+    // The first open of a module that waits, and is of a host that `of` takes. False: there is none.
+    bool refuse_first(const std::string &module, const std::function<bool(const Host &)> &of, int ret,
+                      const std::string &text);
+    std::string why_not_run_as(const Identity &identity) const;
     std::string unknown_module(const std::string &name) const;
     std::string no_worker(const Module &module, const std::string &why) const;
     void end_lease(Worker &worker);
@@ -191,7 +189,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     Zygotes zygotes_;
     std::list<PendingOpen> opens_; // first come, first served
     std::map<ContextId, Lease> leases_;
-    std::map<uid_t, Users> users_; // connected hosts by uid
+    std::map<Identity, size_t> users_; // how many hosts are connected
     CrashStore crashes_;
     uint64_t next_context_ = 1;
     bool stopping_ = false;

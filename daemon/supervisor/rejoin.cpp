@@ -53,8 +53,8 @@ std::string Pool::why_not_back(const Credentials &peer, const Message &message) 
         return "berthd is shutting down";
     if (message.number(BERTH_KEY_PID) != static_cast<uint64_t>(peer.pid))
         return fmt::format("it calls itself {}", message.number(BERTH_KEY_PID));
-    if (config_.own_uid != 0 && peer.identity.uid != config_.own_uid)
-        return fmt::format("its uid is {}, workers of this daemon have {}", peer.identity.uid, config_.own_uid);
+    if (peer.identity.uid != own_identity().uid && !may_change_identity())
+        return fmt::format("its uid is {}, workers of this daemon have {}", peer.identity.uid, own_identity().uid);
     if (std::any_of(workers_.begin(), workers_.end(), is_known))
         return "it is known already";
     auto name = message.text(BERTH_KEY_MODULE);
@@ -76,8 +76,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     auto module = module_as_leased(message);
     Worker::Former former{peer.pid, std::move(pidfd), id, message.number(BERTH_KEY_GENERATION),
                           message.number(BERTH_KEY_PHASE) != 0 ? module->recall_bound_ms() + kRecallGraceMs : 0};
-    Worker::Identity identity{peer.identity.uid, peer.identity.gid, false};
-    auto worker = Worker::adopt_former(loop_, std::move(socket), module, identity, std::move(former), *this);
+    auto worker = Worker::adopt_former(loop_, std::move(socket), module, peer.identity, std::move(former), *this);
     if (!worker)
         return log::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
     BERTH_KILL_POINT("supervisor.adopted_sent");
@@ -94,9 +93,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
             recall(*found->second.worker, kRecallGraceMs);
     });
     RejoinBook::Returned returned{std::string(message.text(BERTH_KEY_TOKEN)), message.number(BERTH_KEY_CONTEXT),
-                                  *host_pid, std::nullopt};
-    if (config_.own_uid == 0)
-        returned.host_uid = peer.identity.uid;
+                                  *host_pid, peer.identity};
     auto paired = rejoin_book_.worker_came(id, std::move(returned));
     for (const auto &claim : paired.denied)
         deny_claim(claim);
@@ -119,7 +116,7 @@ void Pool::rejoin(Host &host, const Message &message) {
     BERTH_KILL_POINT("supervisor.rejoin_received");
     uint64_t seq = message.number(BERTH_KEY_SEQ);
     RejoinBook::Claim claim{host_key(host), seq, std::string(message.text(BERTH_KEY_TOKEN)),
-                            message.number(BERTH_KEY_CONTEXT), host.pid(), host.uid()};
+                            message.number(BERTH_KEY_CONTEXT), host.pid(), host.identity()};
     if (stopping_)
         return host.refuse(seq, kRetUnavailable, "berthd is shutting down");
     if (rejoin_book_.waiting(claim.host) >= kMaxPendingPerHost)
@@ -148,7 +145,8 @@ void Pool::give_back(Host &host, uint64_t seq, ContextId id) {
 }
 
 void Pool::deny_claim(const RejoinBook::Claim &claim) {
-    log::warn("host {} (uid {}) claims context {} and does not have it", claim.pid, claim.uid, claim.former_id);
+    log::warn("host {} (uid {}) claims context {} and does not have it", claim.pid, claim.identity.uid,
+              claim.former_id);
     claims_from_.at(claim.host)->refuse(claim.seq, kRetDenied, "the token is not that of a context of yours");
 }
 

@@ -18,7 +18,7 @@ RejoinBook::Answer RejoinBook::judge(const Entry &entry, const Claim &claim) {
     const Returned &worker = entry.worker;
     if (!same_token(worker.token, claim.token))
         return worker.former_id == claim.former_id && !entry.claimed ? Answer::Denied : Answer::Wait;
-    bool allowed = worker.host_pid == claim.pid && (!worker.host_uid || *worker.host_uid == claim.uid);
+    bool allowed = worker.host_pid == claim.pid && worker.identity == claim.identity;
     return allowed && !entry.claimed ? Answer::Yes : Answer::Denied;
 }
 

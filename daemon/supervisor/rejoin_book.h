@@ -1,8 +1,8 @@
 // Who comes back after a restart of the supervisor, and which host belongs to which worker. Pure.
 //
 // Host and worker come in any order. They belong together when both have the lease's token, when the host is the very
-// process whose pidfd the worker was given with its lease, and, where workers run as their host's user, when both have
-// the same uid. A worker is claimed once.
+// process whose pidfd the worker was given with its lease, and when both have the same identity. A worker is claimed
+// once.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <vector>
 
+#include "supervisor/identity.h"
 #include "supervisor/ids.h"
 
 namespace berth {
@@ -25,7 +26,7 @@ class RejoinBook {
         std::string token;
         uint64_t former_id = 0;        // of its context, with the earlier supervisor
         pid_t host_pid = 0;
-        std::optional<uid_t> host_uid; // that its host must have; none: any
+        Identity identity = {};        // which its host must have, too
     };
     struct Claim { // a host's, for one context
         uint64_t host = 0;             // the owner's key for it
@@ -33,7 +34,7 @@ class RejoinBook {
         std::string token;
         uint64_t former_id = 0;
         pid_t pid = 0;
-        uid_t uid = 0;
+        Identity identity = {};
     };
 
     struct Paired {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint64_t kNever = UINT64_MAX;
 constexpr uint64_t kNextAgedMs = 50;
+constexpr size_t kMostUsersRemembered = 256; // of a module
 constexpr uint64_t kNextSpareMs = 2;     // one spawn per turn: each holds the loop for a moment
 
 } // namespace
@@ -35,9 +36,9 @@ void Pool::upkeep() {
         plan_upkeep(next);
 }
 
-size_t Pool::spares_wanted(const Module &module, uid_t uid) const {
-    bool used =
-        (config_.spares_at_once && uid == config_.own_uid) || (module.users.contains(uid) && users_.contains(uid));
+size_t Pool::spares_wanted(const Module &module, const Identity &identity) const {
+    bool used = (config_.spares_at_once && identity == own_identity()) ||
+                (module.users.contains(identity) && users_.contains(identity));
     size_t spares = module.current && used ? module.manifest.spares : 0;
     if (size_t most = module.manifest.max_contexts; most != 0)
         spares = std::min(spares, most - std::min(most, leases_of(module)));
@@ -48,26 +49,35 @@ size_t Pool::spares_wanted(const Module &module, uid_t uid) const {
 uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module) {
     if (module->manifest.spares == 0)
         return kNever;
-    uint64_t next = keep_spares(module, config_.own_uid, 0);
-    for (uid_t uid : module->users)
-        if (auto users = users_.find(uid); users != users_.end() && uid != config_.own_uid)
-            next = std::min(next, keep_spares(module, uid, users->second.gid));
+    uint64_t next = keep_spares(module, own_identity());
+    for (const auto &identity : module->users)
+        if (users_.contains(identity) && identity != own_identity())
+            next = std::min(next, keep_spares(module, identity));
     return next;
 }
 
-uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, uid_t uid, gid_t gid) {
+uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, const Identity &identity) {
     auto waits = [&](const PendingOpen &open) {
-        return open.module == module->manifest.name && open.host->uid() == uid;
+        return open.module == module->manifest.name && open.host->identity() == identity;
     };
     auto taken = static_cast<size_t>(std::count_if(opens_.begin(), opens_.end(), waits));
-    size_t have = count(*module, uid, WorkerState::Idle) + count_coming(*module, uid);
-    if (have >= spares_wanted(*module, uid) + taken)
+    size_t have = count(*module, identity, WorkerState::Idle) + count_coming(*module, identity);
+    if (have >= spares_wanted(*module, identity) + taken)
         return kNever;
-    if (uint64_t left = std::max(module->backoff.left_ms(now_ms()), crash_wait_ms(*module, uid)))
+    if (uint64_t left = std::max(module->backoff.left_ms(now_ms()), crash_wait_ms(*module, identity.uid)))
         return left;
-    if (!spawn(module, uid, gid))
+    if (!spawn(module, identity))
         return module->backoff.left_ms(now_ms());
     return kNextSpareMs;
+}
+
+// Its last host is gone. That it had a module open is remembered for when it comes back, of so many at most: one user
+// can have as many identities as there are sets of its groups.
+void Pool::forget_user(const Identity &identity) {
+    users_.erase(identity);
+    for (const auto &[name, module] : modules_)
+        if (module->users.size() > kMostUsersRemembered)
+            module->users.erase(identity);
 }
 
 // Idle workers past max_age. One at a time, so that a replacement is there before the next one goes.
@@ -91,10 +101,10 @@ uint64_t Pool::retire_aged() {
 }
 
 uint64_t Pool::retire_surplus() {
-    std::map<std::pair<Module *, uid_t>, std::vector<Worker *>> idle;
+    std::map<std::pair<Module *, Identity>, std::vector<Worker *>> idle;
     for (const auto &[worker, owned] : workers_)
         if (worker->state() == WorkerState::Idle)
-            idle[{worker->module().get(), worker->uid()}].push_back(worker);
+            idle[{worker->module().get(), worker->identity()}].push_back(worker);
     uint64_t next = kNever, now = now_ms();
     for (auto &[key, workers] : idle) {
         size_t keep = std::min(workers.size(), spares_wanted(*key.first, key.second));

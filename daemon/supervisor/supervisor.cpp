@@ -22,7 +22,7 @@ Supervisor::Supervisor(uv_loop_t *loop, SupervisorConfig config)
     : loop_(loop), config_(std::move(config)), started_ms_(now_ms()), is_private_(bool(config_.private_host)),
       graveyard_(loop),
       pool_(loop, graveyard_,
-            {config_.worker_program, ::geteuid(), !is_private_, config_.crash_folder, [this] { finish(); }}),
+            {config_.worker_program, !is_private_, config_.crash_folder, [this] { finish(); }}),
       status_timer_(loop, [this] { look_for_counts(); }), patience_(loop, [this] {
           pool_.kill_all("the daemon ends");
           patience_.start(kKilledMs);

@@ -23,8 +23,8 @@ SpawnOptions Worker::spawn_options(const std::string &program, const std::string
     SpawnOptions options{program,
                          {"--module", manifest.name, "--library", manifest.library},
                          worker_environment(manifest.env)};
-    if (identity.change_user)
-        options.become = berth::Identity{identity.uid, identity.gid};
+    if (identity != own_identity())
+        options.become = identity;
     if (!service.empty())
         options.args.insert(options.args.end(), {"--service", service});
     return options;

@@ -33,12 +33,6 @@ class WorkerOwner {
 
 class Worker : private PeerHandler {
   public:
-    struct Identity {
-        uid_t uid;
-        gid_t gid;
-        bool change_user; // spawn as uid and gid rather than as the daemon's own
-    };
-
     static Result<std::unique_ptr<Worker>> spawn(uv_loop_t *loop, const std::string &program,
                                                  const std::string &service, std::shared_ptr<Module> module,
                                                  const Identity &identity, WorkerOwner &owner);
@@ -68,6 +62,7 @@ class Worker : private PeerHandler {
     int pidfd() const { return process_.pidfd(); }
     // Sooner than the loop tells: an idle worker may have been killed since the last turn.
     bool has_exited() const { return process_.has_exited(); }
+    const Identity &identity() const { return identity_; }
     uid_t uid() const { return identity_.uid; }
     const std::shared_ptr<Module> &module() const { return module_; }
     const std::string &name() const { return module_->manifest.name; }

@@ -19,7 +19,7 @@ const char *name_of(Zygote::State state) {
 
 Result<std::unique_ptr<Zygote>> Zygote::start(uv_loop_t *loop, const std::string &program,
                                               const std::string &service, std::shared_ptr<Module> module,
-                                              const Worker::Identity &identity, ZygoteOwner &owner) {
+                                              const Identity &identity, ZygoteOwner &owner) {
     auto pair = socket_pair();
     if (!pair)
         return pair.error();
@@ -32,7 +32,7 @@ Result<std::unique_ptr<Zygote>> Zygote::start(uv_loop_t *loop, const std::string
     return zygote;
 }
 
-Zygote::Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module, const Worker::Identity &identity,
+Zygote::Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module, const Identity &identity,
                ZygoteOwner &owner)
     : owner_(owner), module_(std::move(module)), identity_(identity),
       process_(loop, {[this](const std::string &line) {
@@ -112,8 +112,6 @@ void Zygote::on_message(Message message) {
     }
 }
 
-uid_t Zygote::expected_uid() const { return identity_.change_user ? identity_.uid : ::geteuid(); }
-
 void Zygote::forked(const Message &message) {
     BERTH_KILL_POINT("supervisor.forked_received");
     uint64_t seq = message.number(BERTH_KEY_SEQ), told = message.number(BERTH_KEY_PID);
@@ -122,7 +120,7 @@ void Zygote::forked(const Message &message) {
     auto pid = told > 0 && told <= INT_MAX ? static_cast<pid_t>(told) : 0;
     if (pid == 0 || owner_.knows(pid))
         return fail(fmt::format("process {} cannot be a new worker", told));
-    auto pidfd = open_own_child(pid, expected_uid());
+    auto pidfd = open_own_child(pid, identity_);
     if (!pidfd)
         return fail(pidfd.error().text);
     Fork fork = std::move(waiting_.front());

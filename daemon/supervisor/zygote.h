@@ -38,7 +38,7 @@ class Zygote : private PeerHandler {
     // `service`: for its workers, as Worker::spawn has it.
     static Result<std::unique_ptr<Zygote>> start(uv_loop_t *loop, const std::string &program,
                                                  const std::string &service, std::shared_ptr<Module> module,
-                                                 const Worker::Identity &identity, ZygoteOwner &owner);
+                                                 const Identity &identity, ZygoteOwner &owner);
 
     // Asks for a worker, which comes with on_forked or, should it not, on_zygote_failed. False: it cannot be asked now.
     bool fork();
@@ -47,7 +47,7 @@ class Zygote : private PeerHandler {
 
     pid_t pid() const { return process_.pid(); }
     const std::shared_ptr<Module> &module() const { return module_; }
-    const Worker::Identity &identity() const { return identity_; }
+    const Identity &identity() const { return identity_; }
     State state() const { return state_; }
     uint64_t since_ms() const { return since_ms_; }
     uint64_t started_ms() const { return started_ms_; }
@@ -62,7 +62,7 @@ class Zygote : private PeerHandler {
         UniqueFd crash_area;
     };
 
-    Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module, const Worker::Identity &identity,
+    Zygote(uv_loop_t *loop, UniqueFd control, std::shared_ptr<Module> module, const Identity &identity,
            ZygoteOwner &owner);
     void on_message(Message message) override;
     void on_gone(const std::string &why) override;
@@ -71,11 +71,10 @@ class Zygote : private PeerHandler {
     void late();
     void fail(const std::string &why, bool for_good = false);
     void exited(const ProcessEnd &end);
-    uid_t expected_uid() const;
 
     ZygoteOwner &owner_;
     std::shared_ptr<Module> module_;
-    Worker::Identity identity_;
+    Identity identity_;
     WorkerProcess process_;
     Peer peer_;
     Timer deadline_; // of its start, or of the fork that was asked for first

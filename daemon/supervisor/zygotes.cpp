@@ -11,15 +11,15 @@ Zygotes::Zygotes(uv_loop_t *loop, Graveyard &graveyard, std::string program, con
     : loop_(loop), graveyard_(graveyard), program_(std::move(program)), service_(service), owner_(owner),
       strays_(loop) {}
 
-bool Zygotes::fork(const std::shared_ptr<Module> &module, const Worker::Identity &identity) {
+bool Zygotes::fork(const std::shared_ptr<Module> &module, const Identity &identity) {
     if (!module->manifest.zygote || stopping_)
         return false;
-    auto &want = wants_.try_emplace({module.get(), identity.uid}, Want{module, identity}).first->second;
+    auto &want = wants_.try_emplace({module.get(), identity}, Want{module, identity}).first->second;
     return want.zygote && want.zygote->fork();
 }
 
-size_t Zygotes::forks_under_way(const Module &module, uid_t uid) const {
-    auto found = wants_.find({&module, uid});
+size_t Zygotes::forks_under_way(const Module &module, const Identity &identity) const {
+    auto found = wants_.find({&module, identity});
     return found == wants_.end() || !found->second.zygote ? 0 : found->second.zygote->forks_under_way();
 }
 
@@ -28,7 +28,7 @@ uint64_t Zygotes::left_of(Want &want, uint64_t now) const {
     const Module &module = *want.module;
     if (!module.current || !module.manifest.zygote)
         return 0;
-    if (owner_.needs_workers(module, want.identity.uid)) {
+    if (owner_.needs_workers(module, want.identity)) {
         want.unneeded_since_ms = 0;
         return kNever;
     }

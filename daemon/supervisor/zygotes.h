@@ -1,5 +1,5 @@
-// The zygotes: at most one for each module and user, kept as long as workers of theirs are wanted, and made again, ever
-// more slowly, when they die.
+// The zygotes: at most one for each module and identity, kept as long as workers of theirs are wanted, and made again,
+// ever more slowly, when they die.
 #pragma once
 
 #include <map>
@@ -18,14 +18,14 @@ namespace berth {
 class ZygotesOwner {
   public:
     using ModulePtr = std::shared_ptr<Module>;
-    virtual void on_forked(const ModulePtr &module, const Worker::Identity &identity, ForkedProcess forked,
+    virtual void on_forked(const ModulePtr &module, const Identity &identity, ForkedProcess forked,
                            UniqueFd control) = 0;
     // These workers, which fork() has promised, will not come.
-    virtual void on_forks_failed(const ModulePtr &module, const Worker::Identity &identity, size_t count) = 0;
+    virtual void on_forks_failed(const ModulePtr &module, const Identity &identity, size_t count) = 0;
     virtual void on_zygote_gone() = 0;
     virtual bool is_worker(pid_t pid) const = 0;
-    // Whether workers of this module and user are there or wanted.
-    virtual bool needs_workers(const Module &module, uid_t uid) const = 0;
+    // Whether workers of this module and identity are there or wanted.
+    virtual bool needs_workers(const Module &module, const Identity &identity) const = 0;
 
   protected:
     ~ZygotesOwner() = default;
@@ -41,8 +41,8 @@ class Zygotes : private ZygoteOwner {
 
     // Asks for a worker of a module whose manifest allows it. False: spawn it. keep() then makes a zygote for those to
     // come, so call that soon.
-    bool fork(const std::shared_ptr<Module> &module, const Worker::Identity &identity);
-    size_t forks_under_way(const Module &module, uid_t uid) const;
+    bool fork(const std::shared_ptr<Module> &module, const Identity &identity);
+    size_t forks_under_way(const Module &module, const Identity &identity) const;
 
     // Starts the zygotes that are wanted, ends those that are not. Milliseconds until it should be called again.
     uint64_t keep();
@@ -55,10 +55,10 @@ class Zygotes : private ZygoteOwner {
     std::vector<const Zygote *> list() const;
 
   private:
-    using Key = std::pair<const Module *, uid_t>;
+    using Key = std::pair<const Module *, Identity>;
     struct Want {
         std::shared_ptr<Module> module;
-        Worker::Identity identity;
+        Identity identity;
         Zygote *zygote = nullptr; // while it can be asked, now or once it is ready
         Backoff backoff;
         bool cannot = false; // for good
@@ -69,7 +69,7 @@ class Zygotes : private ZygoteOwner {
     void on_zygote_failed(Zygote &zygote, size_t forks, bool for_good) override;
     void on_zygote_exited(Zygote &zygote) override;
     bool knows(pid_t pid) const override;
-    static Key key_of(const Zygote &zygote) { return {zygote.module().get(), zygote.identity().uid}; }
+    static Key key_of(const Zygote &zygote) { return {zygote.module().get(), zygote.identity()}; }
     uint64_t left_of(Want &want, uint64_t now) const;
     uint64_t start(Want &want, uint64_t now);
     void sweep_when_quiet();

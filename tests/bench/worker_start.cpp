@@ -170,7 +170,7 @@ class Starter : private WorkerOwner, private ZygoteOwner {
     uv_loop_t *loop_;
     std::string program_;
     std::shared_ptr<Module> module_;
-    Worker::Identity identity_{::getuid(), ::getgid(), false};
+    Identity identity_ = own_identity();
     Graveyard graveyard_;
     Timer bound_;
     std::unique_ptr<Zygote> zygote_;

@@ -162,20 +162,49 @@ TEST_CASE_FIXTURE(LeakChecked, "the right token does not help another process, n
     if (::geteuid() == 0) { // the very process, but under another uid than the worker's
         std::filesystem::permissions(std::filesystem::path(service.socket()).parent_path(),
                                      std::filesystem::perms(0711));
-        PeerProcess foreign(service.socket(), 65534);
+        PeerProcess foreign(service.socket(), {.uid = 65534});
         FalseWorker worker(service, foreign.pidfd());
         REQUIRE(foreign.peer().greet());
         CHECK(claim(foreign.peer(), 1, kToken));
         CHECK(refusal(foreign.peer()) == BERTH_RET_DENIED);
         CHECK(service.logs("(uid 65534) claims context 4711 and does not have it"));
         // Both of the other user: theirs.
-        PeerProcess theirs(service.socket(), 65534);
+        PeerProcess theirs(service.socket(), {.uid = 65534});
         WorkerSays says{static_cast<uint64_t>(theirs.pid()), kWrongToken};
         CHECK(come_back(theirs.peer(), says, foreign.pidfd()));
         CHECK(next(theirs.peer()) == BERTH_MSG_ADOPTED);
         CHECK(claim(foreign.peer(), 2, kWrongToken));
         CHECK(next(foreign.peer()) == BERTH_MSG_REJOINED);
     }
+    check_serves(service);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "the right token does not help the same user with another group or other groups") {
+    if (::geteuid() != 0) {
+        MESSAGE("not root: not tested");
+        return;
+    }
+    Service service;
+    service.open_to_all();
+    for (const User &user : {User{.uid = 4711, .gid = 4713, .groups = {{4712}}},
+                             User{.uid = 4711, .gid = 4712, .groups = {{4712, 4713}}},
+                             User{.uid = 4711, .gid = 4712, .groups = {{}}}}) {
+        User workers{.uid = 4711, .gid = 4712, .groups = {{4712}}};
+        PeerProcess host(service.socket(), user), worker(service.socket(), workers);
+        CHECK(come_back(worker.peer(), {static_cast<uint64_t>(worker.pid())}, host.pidfd()));
+        CHECK(next(worker.peer()) == BERTH_MSG_ADOPTED);
+        REQUIRE(host.peer().greet());
+        CHECK(claim(host.peer(), 1, kToken));
+        CHECK(refusal(host.peer()) == BERTH_RET_DENIED);
+    }
+    // Both alike, in all three.
+    User user{.uid = 4711, .gid = 4712, .groups = {{4714, 4713}}};
+    PeerProcess host(service.socket(), user), worker(service.socket(), user);
+    CHECK(come_back(worker.peer(), {static_cast<uint64_t>(worker.pid()), kWrongToken}, host.pidfd()));
+    CHECK(next(worker.peer()) == BERTH_MSG_ADOPTED);
+    REQUIRE(host.peer().greet());
+    CHECK(claim(host.peer(), 1, kWrongToken));
+    CHECK(next(host.peer()) == BERTH_MSG_REJOINED);
     check_serves(service);
 }
 

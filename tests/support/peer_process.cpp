@@ -13,7 +13,18 @@
 
 namespace berth::test {
 
-PeerProcess::PeerProcess(const std::string &socket, uid_t uid)
+namespace {
+
+// In the child: only system calls.
+bool become(const User &user) {
+    return (!user.groups || ::syscall(SYS_setgroups, user.groups->size(), user.groups->data()) == 0) &&
+           (!user.gid || ::syscall(SYS_setresgid, *user.gid, *user.gid, *user.gid) == 0) &&
+           (!user.uid || ::syscall(SYS_setresuid, *user.uid, *user.uid, *user.uid) == 0);
+}
+
+} // namespace
+
+PeerProcess::PeerProcess(const std::string &socket, const User &user)
     : peer_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
     int ready[2];
     sockaddr_un address{};
@@ -22,7 +33,7 @@ PeerProcess::PeerProcess(const std::string &socket, uid_t uid)
     REQUIRE(::pipe(ready) == 0);
     pid_ = ::fork();
     if (pid_ == 0) { // only system calls
-        bool ok = (uid == 0 || ::syscall(SYS_setresuid, uid, uid, uid) == 0) &&
+        bool ok = become(user) &&
                   ::connect(peer_.fd(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0;
         ::close_range(ready[1] + 1, ~0u, 0);
         ::close(peer_.fd());

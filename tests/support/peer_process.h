@@ -1,17 +1,25 @@
 // A control connection that belongs to another process: a child connects, and may be another user; the test speaks.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <sys/types.h>
+#include <vector>
 
 #include "control_peer.h"
 
 namespace berth::test {
 
+// What is not named stays as the test has it; only root can name another.
+struct User {
+    std::optional<uid_t> uid = {};
+    std::optional<gid_t> gid = {};
+    std::optional<std::vector<gid_t>> groups = {};
+};
+
 class PeerProcess {
   public:
-    // uid: 0 keeps the test's own.
-    explicit PeerProcess(const std::string &socket, uid_t uid = 0);
+    explicit PeerProcess(const std::string &socket, const User &user = {});
     ~PeerProcess(); // ends the child
     PeerProcess(const PeerProcess &) = delete;
 

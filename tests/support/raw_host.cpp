@@ -33,7 +33,16 @@ bool welcomed(ControlPeer &peer) {
 } // namespace
 
 RawHost::RawHost(const std::string &socket, const std::function<void(berth_segment_header &)> &change)
-    : peer_(socket), memfd_(::memfd_create("berth-raw", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
+    : peer_(socket) {
+    prepare(change);
+}
+
+RawHost::RawHost(int connected, const std::function<void(berth_segment_header &)> &change) : peer_(connected) {
+    prepare(change);
+}
+
+void RawHost::prepare(const std::function<void(berth_segment_header &)> &change) {
+    memfd_ = ::memfd_create("berth-raw", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     uint64_t size = berth_default_size(BERTH_SEGMENT_MAJOR);
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wake_) == 0);
     REQUIRE(::ftruncate(memfd_, static_cast<off_t>(size)) == 0);

@@ -20,6 +20,8 @@ class RawHost {
 
     // Connected to a service and welcomed, with a segment that nobody has yet. `change`: the header, before it is sent.
     explicit RawHost(const std::string &socket, const std::function<void(berth_segment_header &)> &change = {});
+    // The same over a connection that is there already, which it takes; for a PeerProcess, whose user is the host then.
+    explicit RawHost(int connected, const std::function<void(berth_segment_header &)> &change = {});
     ~RawHost();
     RawHost(const RawHost &) = delete;
 
@@ -51,6 +53,7 @@ class RawHost {
     bool woken();
 
   private:
+    void prepare(const std::function<void(berth_segment_header &)> &change);
     void publish(berth_ring_name ring, const berth_frame_header &header, const std::string &payload);
 
     ControlPeer peer_;

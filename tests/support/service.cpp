@@ -4,8 +4,10 @@
 #include <cstring>
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +28,8 @@ int listening_socket(const std::string &path) {
 }
 
 // In the child: only system calls until exec.
-[[noreturn]] void become_berthd(const char *program, char *const *argv, const char *log, int passed, char *pid_text) {
+[[noreturn]] void become_berthd(const char *program, char *const *argv, const char *log, int passed, char *pid_text,
+                               uid_t uid) {
     int out = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(out, STDERR_FILENO);
     if (passed >= 0) {
@@ -36,13 +39,17 @@ int listening_socket(const std::string &path) {
             ::dup2(passed, 3);
         ::snprintf(pid_text, 16, "%d", ::getpid());
     }
+    if (uid != 0 && (::setgroups(0, nullptr) || ::setgid(uid) || ::setuid(uid)))
+        ::_exit(125);
     ::execv(program, argv);
     ::_exit(126);
 }
 
 } // namespace
 
-Service::Service(const Options &options) : socket_(folder_ / "berthd.sock") {
+Service::Service(const Options &options) : socket_(folder_ / "berthd.sock"), uid_(options.uid) {
+    if (uid_ != 0)
+        REQUIRE(::chown(folder_.path().c_str(), uid_, uid_) == 0);
     modules_ = options.modules.empty() ? needed_variable("BERTH_MODULE_DIR") : options.modules;
     if (options.by_systemd)
         listening_ = listening_socket(socket_);
@@ -60,7 +67,7 @@ void Service::start() {
     char *pid_text = ::getenv("LISTEN_PID");
     pid_ = ::fork();
     if (pid_ == 0)
-        become_berthd(program.c_str(), const_cast<char **>(argv.data()), log.c_str(), listening_, pid_text);
+        become_berthd(program.c_str(), const_cast<char **>(argv.data()), log.c_str(), listening_, pid_text, uid_);
     ::unsetenv("LISTEN_FDS");
     ::unsetenv("LISTEN_PID");
     REQUIRE_MESSAGE(eventually([&] { return ControlPeer::can_connect(socket_) || !alive(pid_); }), log);
@@ -70,6 +77,11 @@ void Service::start() {
 void Service::start_again() {
     REQUIRE(pid_ < 0);
     start();
+}
+
+void Service::open_to_all() const {
+    REQUIRE(::chmod(folder_.path().c_str(), 0711) == 0);
+    REQUIRE(::chmod(socket_.c_str(), 0666) == 0);
 }
 
 Service::~Service() {

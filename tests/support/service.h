@@ -13,6 +13,7 @@ class Service {
     struct Options {
         std::string modules;   // folder; empty: the build tree's
         bool by_systemd = false; // pass the listening socket as systemd does
+        uid_t uid = 0;           // as that user and its group of the same number; 0: as the test
     };
     Service() : Service(Options{}) {}
     explicit Service(const Options &options);
@@ -20,6 +21,8 @@ class Service {
     Service(const Service &) = delete;
 
     const std::string &socket() const { return socket_; }
+    // Lets other users at the socket, and at the folder that it is in.
+    void open_to_all() const;
     pid_t pid() const { return pid_; }
     std::string log() const { return read_file(folder_ / "log"); }
     bool logs(const std::string &text) const; // within 15 s
@@ -37,6 +40,7 @@ class Service {
     int wait();
     TempDir folder_;
     std::string socket_, modules_;
+    uid_t uid_;
     int listening_ = -1; // with by_systemd
     pid_t pid_ = -1;
 };

@@ -16,11 +16,12 @@ namespace {
 using Json = nlohmann::json;
 
 CrashStore::Entry entry(uid_t uid, const std::string &module, int number) {
-    return {uid, module, Json::to_cbor(Json{{"module", module}, {"pid", number}, {"time_ms", 1000 + number}})};
+    Json report{{"module", module}, {"pid", number}, {"time_ms", 1000 + number}};
+    return {{uid, 100, {}}, module, Json::to_cbor(report)};
 }
 
 Json reply(CrashStore &store, uid_t viewer) {
-    auto fd = store.reply_for(viewer);
+    auto fd = store.reply_for({viewer, 100, {}});
     REQUIRE(fd);
     struct stat file;
     REQUIRE(::fstat(fd->get(), &file) == 0);
@@ -70,6 +71,27 @@ TEST_CASE("a user sees its own, root all, oldest first") {
     CHECK(reply(store, 0).size() == 3);
 }
 
+TEST_CASE("what a set-gid program's worker wrote is not for its user's plain programs") {
+    CrashStore store("");
+    store.add({{1, 50, {100}}, "a", Json::to_cbor(Json{{"pid", 1}})});
+    auto count = [&](const berth::Identity &viewer) {
+        auto fd = store.reply_for(viewer);
+        struct stat file {};
+        ::fstat(fd->get(), &file);
+        return file.st_size > 3; // the head of an array
+    };
+    CHECK(count({1, 50, {100}}));
+    CHECK(count({0, 0, {}}));
+    CHECK_FALSE(count({1, 100, {100}}));
+}
+
+TEST_CASE("viewers who differ without end are answered, and few answers are kept") {
+    CrashStore store("");
+    store.add(entry(1, "a", 1));
+    for (gid_t group = 0; group < 100; group++)
+        CHECK(store.reply_for({1, 100, {group}}));
+}
+
 TEST_CASE("of one module and user 16 are kept, the last ones") {
     CrashStore store("");
     store.add(entry(2, "a", 99));
@@ -96,7 +118,7 @@ TEST_CASE("who asks again gets the same memory until something changes") {
     CrashStore store("");
     store.add(entry(1, "a", 1));
     auto inode = [&] {
-        auto fd = store.reply_for(1);
+        auto fd = store.reply_for({1, 100, {}});
         struct stat file {};
         ::fstat(fd->get(), &file);
         return file.st_ino;

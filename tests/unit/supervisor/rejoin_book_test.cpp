@@ -10,12 +10,14 @@ namespace {
 
 const std::string kToken(16, 't'), kOther(16, 'o');
 
+const berth::Identity kUser{1000, 1000, {27}};
+
 RejoinBook::Returned worker(const std::string &token = kToken, uint64_t former = 7) {
-    return {token, former, 100, std::nullopt};
+    return {token, former, 100, kUser};
 }
 
 RejoinBook::Claim claim(const std::string &token = kToken, uint64_t former = 7) {
-    return {1, 1, token, former, 100, 1000};
+    return {1, 1, token, former, 100, kUser};
 }
 
 } // namespace
@@ -45,8 +47,8 @@ TEST_CASE("a worker is claimed once, also by a host that waited") {
     CHECK(book.host_came(claim(), 0).answer == Answer::Denied); // one like it waits
 }
 
-TEST_CASE("a wrong token, process or user is denied, whoever comes first") {
-    for (int wrong = 0; wrong < 3; wrong++) {
+TEST_CASE("a wrong token, process, user, group or set of groups is denied, whoever comes first") {
+    for (int wrong = 0; wrong < 5; wrong++) {
         CAPTURE(wrong);
         auto returned = worker();
         auto thief = claim();
@@ -55,7 +57,9 @@ TEST_CASE("a wrong token, process or user is denied, whoever comes first") {
         else if (wrong == 1)
             thief.pid = 101;
         else
-            returned.host_uid = 1001;
+            returned.identity = wrong == 2   ? berth::Identity{1001, 1000, {27}}
+                                : wrong == 3 ? berth::Identity{1000, 27, {27}}
+                                             : berth::Identity{1000, 1000, {}};
         RejoinBook book;
         book.worker_came(ContextId{1}, returned);
         CHECK(book.host_came(thief, 0).answer == Answer::Denied);
