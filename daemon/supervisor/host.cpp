@@ -1,10 +1,7 @@
 #include "supervisor/host.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <sys/syscall.h>
 
 #include "kill_point.h"
 #include "supervisor/log_lines.h"
@@ -34,10 +31,10 @@ Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, Host
     }
     if (peer->pid <= 0)
         return Error{kRetErr, "its pid is not visible from here (another pid namespace)"};
-    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, peer->pid, 0)));
+    auto pidfd = peer_pidfd(socket.get(), peer->pid);
     if (!pidfd)
-        return Error{kRetErr, fmt::format("pidfd_open of pid {}: {}", peer->pid, std::strerror(errno))};
-    return std::unique_ptr<Host>(new Host(loop, std::move(socket), std::move(pidfd), std::move(*peer), owner));
+        return pidfd.error();
+    return std::unique_ptr<Host>(new Host(loop, std::move(socket), std::move(*pidfd), std::move(*peer), owner));
 }
 
 Host::Host(uv_loop_t *loop, UniqueFd socket, UniqueFd pidfd, Credentials credentials, HostOwner &owner)

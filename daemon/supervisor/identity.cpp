@@ -8,11 +8,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "base/unique_fd.h"
 
 namespace berth {
 namespace {
@@ -20,6 +19,8 @@ namespace {
 constexpr size_t kMostTold = 16;          // groups in a text
 constexpr size_t kMostStatus = 64 * 1024; // of /proc/PID/status: kMostGroups with ten digits each, and the rest
 constexpr size_t kIdsOfAProcess = 4;      // of a user, of a group
+constexpr size_t kEffective = 1;          // among those
+constexpr int kPeerPidfd = 77;            // SO_PEERPIDFD, which older headers do not have
 
 Error too_many(size_t count) {
     return Error{1, fmt::format("it is in {} supplementary groups, at most {} are taken", count, kMostGroups)};
@@ -114,6 +115,26 @@ Result<Credentials> peer_credentials(int socket) {
     if (!identity)
         return identity.error();
     return Credentials{peer.pid, std::move(*identity)};
+}
+
+Result<UniqueFd> peer_pidfd(int socket, pid_t pid) {
+    int fd = -1;
+    socklen_t size = sizeof fd;
+    if (::getsockopt(socket, SOL_SOCKET, kPeerPidfd, &fd, &size) == 0)
+        return UniqueFd(fd);
+    if (errno != ENOPROTOOPT)
+        return Error{1, fmt::format("SO_PEERPIDFD of pid {}: {}", pid, std::strerror(errno))};
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!pidfd)
+        return Error{1, fmt::format("pidfd_open of pid {}: {}", pid, std::strerror(errno))};
+    return pidfd;
+}
+
+// In this order: while the process behind the pidfd lives, its pid and what /proc says of that are its own.
+bool acts_as(int pidfd, pid_t pid, uid_t uid) {
+    auto ids = read_process_ids(pid);
+    pollfd end{pidfd, POLLIN, 0};
+    return ids && ids->uids[kEffective] == uid && ::poll(&end, 1, 0) == 0;
 }
 
 const Identity &own_identity() {

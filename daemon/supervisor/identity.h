@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace berth {
 
@@ -39,6 +40,11 @@ struct Credentials {
 };
 // Of whoever connected this socket, or made the pair, as they were at that moment.
 Result<Credentials> peer_credentials(int socket);
+// A pidfd of that process. Where the kernel does not keep one with the socket (before 6.5) it is opened by pid, which may
+// be another's by now.
+Result<UniqueFd> peer_pidfd(int socket, pid_t pid);
+// Whether the process behind `pidfd`, of this pid, lives and acts as that user. So its pid is not another user's.
+bool acts_as(int pidfd, pid_t pid, uid_t uid);
 
 // This process's own, by which files are opened: the effective ones. Read once.
 const Identity &own_identity();

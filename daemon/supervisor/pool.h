@@ -171,7 +171,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
         std::unique_ptr<Poller> death; // after the pidfd
     };
     static uint64_t host_key(const Host &host) { return reinterpret_cast<uintptr_t>(&host); }
-    std::string why_not_back(const Credentials &peer, const Message &message) const;
+    std::string why_not_back(const Credentials &peer, int pidfd, const Message &message) const;
     void give_back(Host &host, uint64_t seq, ContextId id);
     void deny_claim(const RejoinBook::Claim &claim);
     void plan_claims();

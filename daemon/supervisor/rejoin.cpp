@@ -47,7 +47,7 @@ std::shared_ptr<Module> module_as_leased(const Message &message) {
 } // namespace
 
 // Empty: it may come back.
-std::string Pool::why_not_back(const Credentials &peer, const Message &message) const {
+std::string Pool::why_not_back(const Credentials &peer, int pidfd, const Message &message) const {
     auto is_known = [&](const auto &entry) { return entry.first->pid() == peer.pid; };
     if (stopping_)
         return "berthd is shutting down";
@@ -55,6 +55,8 @@ std::string Pool::why_not_back(const Credentials &peer, const Message &message) 
         return fmt::format("it calls itself {}", message.number(BERTH_KEY_PID));
     if (peer.identity.uid != own_identity().uid && !may_change_identity())
         return fmt::format("its uid is {}, workers of this daemon have {}", peer.identity.uid, own_identity().uid);
+    if (!acts_as(pidfd, peer.pid, peer.identity.uid)) // it will be killed, should it misbehave
+        return "its process is gone, or is another by now";
     if (std::any_of(workers_.begin(), workers_.end(), is_known))
         return "it is known already";
     auto name = message.text(BERTH_KEY_MODULE);
@@ -65,7 +67,7 @@ std::string Pool::why_not_back(const Credentials &peer, const Message &message) 
 
 void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd pidfd, Message message) {
     BERTH_KILL_POINT("supervisor.worker_came_back");
-    auto why = why_not_back(peer, message);
+    auto why = why_not_back(peer, pidfd.get(), message);
     UniqueFd host_pidfd = message.take_fd(0);
     auto host_pid = pid_behind(host_pidfd.get());
     if (why.empty() && !host_pid)

@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -21,15 +22,31 @@ struct refusal {
     int daemon_connect, daemon_open; /* the same when it is refused to the supervisor and its workers alone */
 };
 
-static const struct refusal refusals[] = {
+static struct refusal refusals[] = {
     {"close_range", SYS_close_range, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK},
-    {"pidfd_open", SYS_pidfd_open, BERTH_RET_UNAVAILABLE, 0, BERTH_RET_UNAVAILABLE, 0},
+    {"pidfd_open", SYS_pidfd_open, BERTH_RET_UNAVAILABLE, 0, BERTH_RET_UNAVAILABLE, 0}, /* see newer_kernel() */
     {"memfd_create", SYS_memfd_create, BERTH_RET_OK, BERTH_RET_EXHAUSTED, BERTH_RET_OK, BERTH_RET_ERR},
     {"timerfd_create", SYS_timerfd_create, BERTH_RET_EXHAUSTED, 0, BERTH_RET_OK, BERTH_RET_OK},
     {"eventfd2", SYS_eventfd2, BERTH_RET_UNAVAILABLE, 0, BERTH_RET_UNAVAILABLE, 0},
     {"sched_setaffinity", SYS_sched_setaffinity, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK},
     {"prctl", SYS_prctl, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK, BERTH_RET_OK},
 };
+
+/* From 6.5 on the kernel has the peer's pidfd (SO_PEERPIDFD), and the supervisor need not open one. */
+static void newer_kernel(void) {
+    int pair[2], fd = -1;
+    socklen_t size = sizeof fd;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return;
+    if (getsockopt(pair[0], SOL_SOCKET, 77, &fd, &size) == 0) {
+        close(fd);
+        for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+            if (refusals[i].number == SYS_pidfd_open)
+                refusals[i].connect = refusals[i].daemon_connect = BERTH_RET_OK;
+    }
+    close(pair[0]);
+    close(pair[1]);
+}
 
 static int refuse(int number, int error) {
     struct sock_filter code[] = {
@@ -135,6 +152,7 @@ int main(int argc, char **argv) {
     if (argc > 1)
         return be_the_daemon(argv);
     self[len > 0 ? len : 0] = 0;
+    newer_kernel();
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         for (int how = 0; how < 4; how++) {
             int error = how & 1 ? EPERM : ENOSYS, everywhere = how & 2;

@@ -1,8 +1,11 @@
 #include "supervisor/identity.h"
 
+#include <csignal>
 #include <doctest/doctest.h>
 #include <numeric>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace berth;
@@ -108,4 +111,27 @@ TEST_CASE("a status that is cut off anywhere, or holds no numbers, is told from 
     CHECK(wrong("\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t99999999999 \n") ==
           "its status has no whole line of numbers \"Groups:\"");
     CHECK(read_process_ids(-1).error().text == "its status cannot be read");
+}
+
+TEST_CASE("a process acts as its user while it lives, and never one that has its pid after it") {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    auto own = peer_pidfd(pair[0], ::getpid());
+    REQUIRE(own);
+    CHECK(acts_as(own->get(), ::getpid(), ::geteuid()));
+    CHECK_FALSE(acts_as(own->get(), ::getpid(), ::geteuid() + 1));
+    ::close(pair[0]);
+    ::close(pair[1]);
+
+    pid_t child = ::fork();
+    if (child == 0)
+        for (;;)
+            ::pause();
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    CHECK(acts_as(pidfd.get(), child, ::geteuid()));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    CHECK_FALSE(acts_as(pidfd.get(), child, ::geteuid()));
+    // As when its pid has become another's, which /proc then tells of.
+    CHECK_FALSE(acts_as(pidfd.get(), ::getpid(), ::geteuid()));
 }
