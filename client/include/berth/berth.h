@@ -99,7 +99,7 @@ enum berth_ret {
                                         supervisor, which is stopped in order; the text says why */
     BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone and none came after it */
     BERTH_RET_DENIED = 13,           /* no right to connect to the service's socket (with BERTH_NO_PRIVATE; else a private
-                                        supervisor is started), or none to run berthd */
+                                        supervisor is started) or run berthd; open: the service may not be its user */
     BERTH_RET_PROTOCOL = 14,         /* the other side broke the protocol, or speaks another version */
     BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it, with a handle of the parent's */
     BERTH_RET_NO_MODULE = 16,        /* no manifest of that name; the text lists those there are */
@@ -368,17 +368,17 @@ int berth_poll_fd(berth_context context);
  * descriptor left); INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);
 
-/* The last crashes, oldest first, as one CBOR array of maps: workers that ended without being asked to, or by force. The
- * supervisor keeps some (16 of a module and user, 64 in all) until it ends, and tells a host those of its own user,
- * root all of them. {"module", "version", "pid", "uid", "uses": contexts it had served, the last included, "context":
- * uint or null, "host_pid": uint or null, "state": of the worker, "uptime_ms", "time_ms": since 1970, "signal" or
- * "status", "log": [the last lines it wrote], "doing": "create" | "request" | "destroy" | null, "request": {"method",
- * "id", "size"} that its library thread ran, or null, ? "killed": why the supervisor killed it}. Where the worker's own
- * signal handler ran there are also "fault": {"signal", "code": si_code, "address", "thread": its id, "thread_name"},
- * "registers": [{"name", "value"}], "backtrace": [{"address", ? "module": a path, ? "offset" in it, ? "symbol", ?
- * "symbol_offset"}] from the inside out, "maps": [lines of /proc/PID/maps], "backtrace_cut" and "maps_cut": true when
- * there was more, "complete": false when the handler itself ran into trouble. New keys may be added. Payloads are not
- * in it, save what a register held or the library printed.
+/* The last crashes, oldest first, as one CBOR array of maps: workers that ended without being asked to, or by force.
+ * The supervisor keeps some (16 of a module and user, 64 in all) until it ends, and tells a host those of its user
+ * whose groups it has, root all of them. {"module", "version", "pid", "uid", "uses": contexts it had served, the last
+ * included, "context": uint or null, "host_pid": uint or null, "state": of the worker, "uptime_ms", "time_ms": since
+ * 1970, "signal" or "status", "log": [the last lines it wrote], "doing": "create" | "request" | "destroy" | null,
+ * "request": {"method", "id", "size"} that its library thread ran, or null, ? "killed": why the supervisor killed it}.
+ * Where the worker's own signal handler ran there are also "fault": {"signal", "code": si_code, "address", "thread":
+ * its id, "thread_name"}, "registers": [{"name", "value"}], "backtrace": [{"address", ? "module": a path, ? "offset" in
+ * it, ? "symbol", ? "symbol_offset"}] from the inside out, "maps": [lines of /proc/PID/maps], "backtrace_cut" and
+ * "maps_cut": true when there was more, "complete": false when the handler itself ran into trouble. New keys may be
+ * added. Payloads are not in it, save what a register held or the library printed.
  * Returns reply->ret: OK; UNAVAILABLE; TIMEOUT (after 10 s); PROTOCOL; ERR; EXHAUSTED (no descriptor left);
  * INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_crashes(berth_client client, struct berth_reply *reply);
