@@ -150,7 +150,7 @@ bool may_change_identity() {
     auto has = [&](unsigned capability) {
         return (sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
     };
-    return has(CAP_SETUID) && has(CAP_SETGID);
+    return has(CAP_SETUID) && has(CAP_SETGID) && has(CAP_KILL);
 }
 
 Result<ProcessIds> parse_process_ids(std::string_view status) {

@@ -82,6 +82,7 @@ int run(int argc, char **argv) {
     raise_fd_limit();
     make_fds_private();
     if (options.private_fd < 0) {
+        drop_ambient_capabilities();
         config.crash_folder = state_folder();
         auto passed = passed_socket();
         if (!passed) {

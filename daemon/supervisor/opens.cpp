@@ -113,7 +113,7 @@ std::string Pool::why_not_run_as(const Identity &identity) const {
     if (identity == own_identity() || may_change_identity())
         return {};
     return fmt::format("this berthd has no right to start workers as its host ({}): it is {} itself, without "
-                       "CAP_SETUID and CAP_SETGID",
+                       "CAP_SETUID, CAP_SETGID and CAP_KILL",
                        describe(identity), describe(own_identity()));
 }
 

@@ -157,17 +157,17 @@ void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
 
 void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
     worker.settle_start();
-    auto tail = worker.log_tail();
     auto &module = *worker.module();
-    auto text = end.not_started.empty()
-                    ? fmt::format("module '{}': its worker ended before it was ready: {}{}{}{}{}", worker.name(),
-                                  describe(end), worker.kill_reason().empty() ? "" : "; killed: ",
-                                  worker.kill_reason(), tail.empty() ? "" : "\n", tail)
-                    : no_worker(module, end.not_started);
-    module.last_error = text;
+    auto text = end.not_started.empty() ? fmt::format("module '{}': its worker ended before it was ready: {}{}{}",
+                                                      worker.name(), describe(end),
+                                                      worker.kill_reason().empty() ? "" : "; killed: ",
+                                                      worker.kill_reason())
+                                        : no_worker(module, end.not_started);
+    module.last_error = text; // everybody sees it, and what a worker has printed is for its own user
     module.backoff.failed(now_ms());
+    auto tail = worker.log_tail();
     if (module.current)
-        refuse_first(worker.name(), of(worker), kRetErr, text);
+        refuse_first(worker.name(), of(worker), kRetErr, tail.empty() ? text : text + "\n" + tail);
 }
 
 void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <vector>
@@ -90,6 +91,8 @@ void redirect_stdio(const std::string &log) {
         ::dup2(file ? file.get() : null.get(), 2);
     }
 }
+
+void drop_ambient_capabilities() { ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); }
 
 void raise_fd_limit() {
     if (::getrlimit(RLIMIT_NOFILE, &first_fd_limit) != 0)

@@ -24,6 +24,8 @@ void open_missing_stdio();
 // `log` stderr stays.
 void redirect_stdio(const std::string &log);
 
+// What a service manager gave the service beyond its user is not its workers': they begin without.
+void drop_ambient_capabilities();
 // A worker takes four descriptors of the daemon, so its soft limit goes up to the hard one.
 void raise_fd_limit();
 // Back to the limit that the daemon was started with; for its children.

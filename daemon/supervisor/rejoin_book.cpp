@@ -13,12 +13,13 @@ bool same_token(std::string_view a, std::string_view b) {
     return differs == 0;
 }
 
-// Wait: this claim says nothing of this worker. One that names its context without its token is denied at once.
+// Wait: this claim says nothing of this worker. One that names its own context without its token is denied at once; a
+// context's number alone says nothing, as anybody's worker can come with another's.
 RejoinBook::Answer RejoinBook::judge(const Entry &entry, const Claim &claim) {
     const Returned &worker = entry.worker;
-    if (!same_token(worker.token, claim.token))
-        return worker.former_id == claim.former_id && !entry.claimed ? Answer::Denied : Answer::Wait;
     bool allowed = worker.host_pid == claim.pid && worker.identity == claim.identity;
+    if (!same_token(worker.token, claim.token))
+        return allowed && worker.former_id == claim.former_id && !entry.claimed ? Answer::Denied : Answer::Wait;
     return allowed && !entry.claimed ? Answer::Yes : Answer::Denied;
 }
 

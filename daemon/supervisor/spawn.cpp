@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct Plan {
     const Identity *become; // nullptr: as this process
     std::array<int, kSpawnFds> fds;
     int report; // above those
+    pid_t parent;
 };
 
 std::vector<char *> pointers(const std::vector<std::string> &texts) {
@@ -52,8 +54,10 @@ void take_identity(const Identity &identity, int report) {
         give_up(report, kUser);
 }
 
-// First out of the way, then into place, so that none is overwritten before it has its copy.
-void take_descriptors(std::array<int, kSpawnFds> fds, int report) {
+// First out of the way, then into place, so that none is overwritten before it has its copy. Nothing else stays: as its
+// own user's process the child can be stopped before its exec, and what it held of the daemon's sockets would keep them
+// open for everybody. Returns where `report` is now.
+int take_descriptors(std::array<int, kSpawnFds> fds, int report) {
     for (int &fd : fds)
         if (fd >= 0 && (fd = ::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(kSpawnFds))) < 0)
             give_up(report, kDescriptors);
@@ -63,6 +67,18 @@ void take_descriptors(std::array<int, kSpawnFds> fds, int report) {
         else if (::dup2(fds[i], static_cast<int>(i)) < 0)
             give_up(report, kDescriptors);
     }
+    constexpr int kReport = kSpawnFds;
+    if (report != kReport && ::dup3(report, kReport, O_CLOEXEC) < 0)
+        give_up(report, kDescriptors);
+    ::syscall(SYS_close_range, kReport + 1, ~0u, 0); // where it is refused the exec closes them
+    return kReport;
+}
+
+// Until the worker itself sees to it. After the change of user, which undoes it.
+void die_with(pid_t parent) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent)
+        ::_exit(127);
 }
 
 [[noreturn]] void become_program(const Plan &plan) {
@@ -70,13 +86,14 @@ void take_descriptors(std::array<int, kSpawnFds> fds, int report) {
     default_signals();
     if (::setsid() < 0)
         give_up(plan.report, kSession);
-    if (plan.become)
-        take_identity(*plan.become, plan.report);
-    take_descriptors(plan.fds, plan.report);
+    int report = take_descriptors(plan.fds, plan.report);
     restore_fd_limit(); // after those, which may not be within it
+    if (plan.become)
+        take_identity(*plan.become, report);
+    die_with(plan.parent);
     unblock_signals();
     ::execvpe(plan.program, plan.argv, plan.envp);
-    give_up(plan.report, kExec);
+    give_up(report, kExec);
 }
 
 // Not libc's fork: the pidfd comes with the child, so that there is no child without one. No signal may reach the child
@@ -114,7 +131,8 @@ Result<Spawned> spawn(const SpawnOptions &options) {
               envp.data(),
               options.become ? &*options.become : nullptr,
               options.fds,
-              report.get()};
+              report.get(),
+              ::getpid()};
     pid_t pid = clone_with_pidfd(plan, pidfd);
     if (pid < 0)
         return failed("clone");

@@ -9,6 +9,9 @@
 #include "supervisor/own_child.h"
 
 namespace berth {
+namespace {
+constexpr uint64_t kTracedAgainMs = 100;
+}
 
 Strays::Strays(uv_loop_t *loop) : loop_(loop), since_(now_in_ticks()) {}
 
@@ -28,13 +31,17 @@ void Strays::kill(pid_t pid) {
     auto &stray = dying_[pid];
     stray.pidfd = std::move(pidfd);
     stray.end = std::make_unique<Poller>(loop_, stray.pidfd.get(), [this, pid](int) { reap(pid); });
+    stray.again = std::make_unique<Timer>(loop_, [this, pid] { reap(pid); });
 }
 
 void Strays::reap(pid_t pid) {
     siginfo_t end{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(dying_.at(pid).pidfd.get()), &end, WEXITED | WNOHANG) == 0 &&
-        end.si_pid == 0)
+    auto &stray = dying_.at(pid);
+    if (::waitid(P_PIDFD, static_cast<id_t>(stray.pidfd.get()), &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0) {
+        stray.end->want(0); // it is dead, and whoever traces it has not looked yet
+        stray.again->start(kTracedAgainMs);
         return;
+    }
     dying_.erase(pid);
 }
 

@@ -23,6 +23,7 @@ class Strays {
     struct Stray {
         UniqueFd pidfd;
         std::unique_ptr<Poller> end; // after the descriptor
+        std::unique_ptr<Timer> again = {};
     };
     void kill(pid_t pid);
     void reap(pid_t pid);

@@ -18,6 +18,7 @@ namespace berth {
 namespace {
 
 constexpr size_t kReadPerTurn = 64 * 1024;
+constexpr uint64_t kTracedAgainMs = 100;
 constexpr size_t kReadAtEnd = 1024 * 1024; // a pipe's usual size and more; grandchildren may go on writing
 
 Error spawn_error(const char *what, int error) { return Error{1, fmt::format("{}: {}", what, std::strerror(error))}; }
@@ -54,7 +55,8 @@ Result<UniqueFd> open_crash_area() {
     return area->release();
 }
 
-WorkerProcess::WorkerProcess(uv_loop_t *loop, Events events) : loop_(loop), events_(std::move(events)) {}
+WorkerProcess::WorkerProcess(uv_loop_t *loop, Events events)
+    : loop_(loop), events_(std::move(events)), again_(loop, [this] { reap(); }) {}
 
 Result<bool> WorkerProcess::spawn(SpawnOptions options, UniqueFd control, UniqueFd settings) {
     UniqueFd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -137,12 +139,16 @@ void WorkerProcess::watch(Output &output) {
 
 void WorkerProcess::reap() {
     siginfo_t end{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0)
+    int rc = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &end, WEXITED | WNOHANG);
+    if (rc == 0 && end.si_pid == 0) { // it is dead, and whoever traces it has not looked yet
+        death_->want(0);
+        again_.start(kTracedAgainMs);
         return;
+    }
     death_.reset();
     look_at_start();
     bool by_signal = end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED;
-    exited({by_signal ? 0 : end.si_status, by_signal ? end.si_status : 0, false, std::move(not_started_)});
+    exited({by_signal ? 0 : end.si_status, by_signal ? end.si_status : 0, rc != 0, std::move(not_started_)});
 }
 
 bool WorkerProcess::has_exited() const {

@@ -94,6 +94,7 @@ class WorkerProcess {
     UniqueFd pidfd_;
     UniqueFd crash_area_;
     std::unique_ptr<Poller> death_; // after the pidfd
+    Timer again_;                   // of a dead child that its tracer keeps
     std::string program_;           // until its start is known to have gone well
     UniqueFd start_news_;
     std::unique_ptr<Poller> start_; // after those

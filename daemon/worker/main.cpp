@@ -103,7 +103,7 @@ berth::Result<berth::Module> load(const Arguments &arguments) {
 void outlive_signals() {
     struct sigaction action {};
     action.sa_handler = [](int) {};
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
     for (int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE})
         sigaction(signal, &action, nullptr);
 }

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <thread>
 
 #include "cbor_text.h"
@@ -144,6 +146,27 @@ TEST_CASE_FIXTURE(LeakChecked, "each way to die is told with its signal or statu
             CHECK(context.close() == BERTH_RET_OK);
         }
         CHECK(Context(host).call("echo", "next") == Answer{0, "next"});
+    }
+}
+
+// A debugger at its prompt: the worker is dead, and nobody can have its status before the tracer has.
+TEST_CASE_FIXTURE(LeakChecked, "a worker that dies under a tracer is reaped when the tracer has looked") {
+    for (bool zygote : {false, true}) {
+        CAPTURE(zygote);
+        EchoHost hosts(zygote);
+        Context context(hosts.host);
+        pid_t worker = hosts.host.worker();
+        if (::ptrace(PTRACE_SEIZE, worker, nullptr, nullptr) != 0) {
+            MESSAGE("not tried: ptrace is refused here");
+            return;
+        }
+        ::kill(worker, SIGKILL);
+        CHECK(verdict(context).ret == BERTH_RET_WORKER_DIED);
+        CHECK(Context(hosts.host).call("echo", "another") == Answer{0, "another"});
+        sleep_ms(200); // the supervisor has tried
+        CHECK_FALSE(read_file("/proc/" + std::to_string(worker) + "/stat").empty());
+        ::waitpid(worker, nullptr, __WALL);
+        CHECK(eventually([&] { return read_file("/proc/" + std::to_string(worker) + "/stat").empty(); }));
     }
 }
 

@@ -99,8 +99,11 @@ static int welcomed(struct search *search, const struct control_packet *packet) 
     return BERTH_RET_PROTOCOL;
 }
 
+/* A refusal that did not wait for our hello comes with a reset, which is told first. */
 static int hear_welcome(struct search *search, struct control_packet *packet) {
     int rc = control_socket_receive(search->socket, packet, HELLO_TIMEOUT_MS);
+    if (rc == -ECONNRESET)
+        rc = control_socket_receive(search->socket, packet, 0);
     if (rc == 1)
         return welcomed(search, packet);
     if (rc == -EBADMSG)
@@ -122,7 +125,7 @@ static int shake_hands(struct search *search) {
     client_hello(&hello);
     int ret = BERTH_RET_UNAVAILABLE, rc = control_socket_send(search->socket, &hello, NULL, 0);
     BERTH_KILL_POINT("host.hello_sent");
-    if (rc == 0)
+    if (rc == 0 || rc == -EPIPE)
         ret = hear_welcome(search, packet);
     else
         say(search, "cannot greet %s: %s", name_of(search), strerrordesc_np(-rc));

@@ -74,6 +74,18 @@ TEST_CASE("a wrong token, process, user, group or set of groups is denied, whoev
     }
 }
 
+TEST_CASE("a stranger's worker with another's context number costs that context's host nothing") {
+    auto stranger = worker(kOther);
+    stranger.identity = berth::Identity{1001, 1001, {}};
+    stranger.host_pid = 999;
+    RejoinBook book;
+    book.worker_came(ContextId{1}, stranger);
+    CHECK(book.host_came(claim(), 0).answer == Answer::Wait);
+    stranger.identity = worker().identity;
+    CHECK(book.worker_came(ContextId{2}, stranger).denied.empty());
+    CHECK(book.worker_came(ContextId{3}, worker()).claim);
+}
+
 TEST_CASE("a claim for a context that has its host already says nothing of one with the same former id") {
     RejoinBook book;
     book.worker_came(ContextId{1}, worker());
