@@ -172,7 +172,7 @@ func TestWaitingCallsHoldNoThread(t *testing.T) {
 		}()
 	}
 	answered.Wait()
-	if now := threads(t); now > before+20 {
+	if now := threads(t); now > before+waiting/4 { // each would be one, and some are on their way into a call
 		t.Errorf("%d threads with %d calls waiting, %d before", now, waiting, before)
 	}
 	cancel()

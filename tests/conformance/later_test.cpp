@@ -10,8 +10,8 @@ using namespace berth::test;
 TEST_CASE("an answer given later comes from another thread, and others overtake it") {
     on_every_backend([](Backend &backend) {
         auto echo = backend.open("echo");
-        uint64_t slow = echo->submit("later", later_request(600, "slow"));
-        uint64_t quick = echo->submit("later", later_request(100, "quick"));
+        uint64_t slow = echo->submit("later", later_request(3200, "slow"));
+        uint64_t quick = echo->submit("later", later_request(3000, "quick"));
         uint64_t now = echo->submit("echo", "now");
         CHECK(echo->wait(now) == Answer{0, "now"});
         CHECK(echo->wait(quick) == Answer{0, "quick"});

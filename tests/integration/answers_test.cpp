@@ -192,7 +192,7 @@ TEST_CASE_FIXTURE(LeakChecked, "progress pings come while a request is in flight
     Host host;
     Context context(host, "echo", "", {.stale_warn_ms = 30});
     Record by_callback, by_reap;
-    std::string request = later_request(400, "done");
+    std::string request = later_request(3000, "done");
     REQUIRE(context.submit("later", request, Record::callback, &by_callback) == BERTH_RET_OK);
     REQUIRE(context.submit("later", request, nullptr, &by_reap) == BERTH_RET_OK);
     CHECK(eventually([&] { return reap_into_records(context.handle(), 100) >= 0 && by_reap.answered(); }));
@@ -212,7 +212,7 @@ TEST_CASE_FIXTURE(LeakChecked, "past max_in_flight a request is BUSY, and what w
     Context context(host, "echo", "", {.max_in_flight = 4});
     Records accepted = records(4);
     for (auto &record : accepted)
-        REQUIRE(context.submit("later", later_request(500, "x"), Record::callback, record.get()) == BERTH_RET_OK);
+        REQUIRE(context.submit("later", later_request(4000, "x"), Record::callback, record.get()) == BERTH_RET_OK);
     Record refused;
     CHECK(context.submit("echo", "", Record::callback, &refused) == BERTH_RET_BUSY);
     CHECK(context.call("echo", "").ret == BERTH_RET_BUSY);

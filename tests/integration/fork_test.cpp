@@ -8,6 +8,7 @@
 #include "cbor_text.h"
 #include "host.h"
 #include "leak_check.h"
+#include "probe_folder.h"
 #include "processes.h"
 #include "service.h"
 
@@ -162,7 +163,8 @@ TEST_CASE_FIXTURE(LeakChecked, "a child forked in a callback can connect" * doct
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a child that lives on does not keep its parent's connection open") {
-    Service service;
+    EchoFolder echo("spares = 0\n"); // whose sockets would be counted, too
+    Service service({.modules = echo.folder.path()});
     auto host = std::make_unique<Host>(service.socket());
     REQUIRE(host->status().ret == BERTH_RET_OK); // it has come up
     size_t with = sockets_of(service.pid());

@@ -209,7 +209,7 @@ TEST_CASE_FIXTURE(LeakChecked, "the status shows a close on its way: RecyclePend
     CHECK(number_at(closed.bytes, "/cut_off") == 1);
     context.forget();
 
-    Context slow(host, "probe", "600");
+    Context slow(host, "probe", "4000");
     worker = host.worker();
     Record over;
     REQUIRE(berth_close(slow.handle(), Record::callback, &over) == BERTH_RET_OK);

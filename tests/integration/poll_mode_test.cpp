@@ -41,12 +41,12 @@ TEST_CASE_FIXTURE(LeakChecked, "after a look an answer leaves the descriptor alo
     CHECK(reap(BERTH_LOOK) == 0);
     REQUIRE(submit() == BERTH_RET_OK);
     CHECK_FALSE(readable(200));
-    CHECK(reap(BERTH_LOOK) == 1);
+    CHECK(eventually([&] { return reap(BERTH_LOOK) == 1; }));
     REQUIRE(submit() == BERTH_RET_OK);
     CHECK_FALSE(readable(200)); // it is there: berth_reap finds it, whatever the descriptor says
-    CHECK(reap(0) == 1);
+    CHECK(eventually([&] { return reap(0) == 1; }));
     REQUIRE(submit() == BERTH_RET_OK);
-    CHECK(readable(5000));
+    CHECK(readable(60000));
     CHECK(reap(BERTH_LOOK) == 1);
 }
 
@@ -61,9 +61,9 @@ TEST_CASE_FIXTURE(LeakChecked, "a look leaves events and a context's end to bert
         REQUIRE(berth_reap(context.handle(), &completion, 1, 0) == 0);
     CHECK(berth_reap(context.handle(), &completion, 1, BERTH_LOOK) == 0);
     REQUIRE(context.call("emit", cbor(R"({"count": 1, "bytes": 4})")).ret == BERTH_RET_OK);
-    CHECK(::poll(&poll, 1, 5000) == 1);
+    CHECK(::poll(&poll, 1, 60000) == 1);
     CHECK(berth_reap(context.handle(), &completion, 1, BERTH_LOOK) == 0);
-    CHECK(berth_reap(context.handle(), &completion, 1, 5000) == 1);
+    CHECK(berth_reap(context.handle(), &completion, 1, 60000) == 1);
     CHECK(completion.kind == BERTH_EVENT);
     context.call("die", cbor(R"({"how": "abort"})"));
     CHECK(berth_reap(context.handle(), &completion, 1, BERTH_LOOK) == 0);

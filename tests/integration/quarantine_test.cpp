@@ -74,6 +74,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a context that was closed in order between two c
     for (int i = 0; i < 4; i++) {
         crash(host);
         CHECK(try_open(host).ret == BERTH_RET_OK);
+        CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/id") < 1; })); // it is known to be over
     }
 }
 
@@ -109,17 +110,16 @@ TEST_CASE_FIXTURE(LeakChecked, "a changed manifest lifts a quarantine, an unchan
 TEST_CASE_FIXTURE(LeakChecked, "what the supervisor kills itself does not count, what others kill does") {
     CrashModules modules("quarantine_after = 1\ndrain_timeout_ms = 50\nteardown_timeout_ms = 50\n");
     Host host(Host::Private::FromFolder, modules.path());
-    auto worker = [&] { return static_cast<pid_t>(number_at(host.status().bytes, "/contexts/0/worker_pid")); };
     {
         Context context(host, "crasher");
-        ::kill(worker(), SIGSTOP);
+        ::kill(host.worker(), SIGSTOP);
         CHECK(context.close() == BERTH_RET_OK);
         context.forget();
     }
     CHECK(eventually([&] { return number_at(host.crashes().bytes, "/0/pid") > 0; }));
     CHECK(text_at(host.crashes().bytes, "/0/killed").size() > 0);
     Context context(host, "crasher");
-    ::kill(worker(), SIGKILL);
+    ::kill(host.worker(), SIGKILL);
     CHECK(eventually([&] { return try_open(host).ret == BERTH_RET_EXHAUSTED; }));
 }
 

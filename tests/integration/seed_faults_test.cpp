@@ -90,7 +90,7 @@ TEST_CASE_FIXTURE(LeakChecked, "late requests and a second close are refused in 
     Host host(echo.socket());
     Context context(host);
     Record later, closed, second;
-    REQUIRE(context.submit("later", later_request(400, "x"), Record::callback, &later) == BERTH_RET_OK);
+    REQUIRE(context.submit("later", later_request(4000, "x"), Record::callback, &later) == BERTH_RET_OK);
     REQUIRE(berth_close(context.handle(), Record::callback, &closed) == BERTH_RET_OK);
     Answer late = context.call("echo", "late");
     CHECK(late == Answer{BERTH_RET_RECYCLED, "FFI context is not accepting requests (being recycled)"});

@@ -249,9 +249,8 @@ TEST_CASE("what the library prints is in the supervisor's log and not on the hos
     Ran ran = stubs.run(kAsync, "print", stubs.make(kAsync));
     check_lines(ran, {"print: returned 0; 0 [eprint]"});
     CHECK(ran.err.empty());
-    std::string log = read_file(stubs.log());
-    CHECK(has(log, "my_timer on stdout"));
-    CHECK(has(log, "my_timer on stderr"));
+    CHECK(eventually([&] { return has(read_file(stubs.log()), "my_timer on stdout"); }));
+    CHECK(eventually([&] { return has(read_file(stubs.log()), "my_timer on stderr"); }));
 }
 
 TEST_CASE("a stub made so keeps answers for hosts that read them late") {

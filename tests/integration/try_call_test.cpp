@@ -47,7 +47,7 @@ TEST_CASE_FIXTURE(LeakChecked, "try_call: what does not come in time is left to 
     Context context(host);
     for (uint32_t wait_us : {0u, 1u, 2000u}) {
         Record record;
-        CHECK(try_call(context, "later", later_request(50, "late"), wait_us, &record) == BERTH_RET_STALE_WARN);
+        CHECK(try_call(context, "later", later_request(1000, "late"), wait_us, &record) == BERTH_RET_STALE_WARN);
         CHECK(reaped(context, record));
         CHECK(record.ret == BERTH_RET_OK);
         CHECK(record.bytes == "late");
@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(LeakChecked, "try_call: a request that was left has progress p
     Host host;
     Context context(host, "echo", "", {.stale_warn_ms = 20});
     Record record;
-    REQUIRE(try_call(context, "later", later_request(300, "done"), 100, &record) == BERTH_RET_STALE_WARN);
+    REQUIRE(try_call(context, "later", later_request(3000, "done"), 100, &record) == BERTH_RET_STALE_WARN);
     CHECK(reaped(context, record));
     CHECK(record.pings > 0);
     CHECK(record.bytes == "done");

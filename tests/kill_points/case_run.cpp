@@ -88,6 +88,15 @@ std::string text_of(const std::vector<std::string> &lines) {
 // How often a host has had its context given back.
 size_t given_back(const Service &service) { return service.times_logged(" again\n"); }
 
+// An open makes one before it asks.
+bool has_segment(pid_t host) {
+    std::error_code error;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/" + std::to_string(host) + "/fd", error))
+        if (std::filesystem::read_symlink(entry.path(), error).string().find("memfd:berth-segment") != std::string::npos)
+            return true;
+    return false;
+}
+
 } // namespace
 
 CaseRun::CaseRun(const Case &what) : what_(what), stop_file_(what.place) {
@@ -136,6 +145,7 @@ void CaseRun::play_along() {
     if (scenario == "open_over_restart") {
         service_->send(SIGSTOP);
         host_->let_on();
+        eventually([&] { return has_segment(host_->pid()); });
         sleep_ms(200); // for the open to be sent
     }
     service_->kill();

@@ -87,7 +87,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a disconnect waits for an open that is under way
 
 TEST_CASE_FIXTURE(LeakChecked, "a context comes back although a caller has not fetched what its death answered") {
     Host host;
-    Context context(host, "echo", "", {.max_in_flight = 1, .timeout_ms = 3000, .flags = BERTH_RESTART});
+    Context context(host, "echo", "", {.max_in_flight = 1, .timeout_ms = 30000, .flags = BERTH_RESTART});
     HeldPoint held("host.answer_mine");
     std::thread waits([&] { CHECK(context.call("later", later_request(60000, "x"), -1).ret == 10); });
     CHECK(eventually([&] { return number_at(host.status().bytes, "/contexts/0/in_flight") == 1; }));
