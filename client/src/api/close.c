@@ -1,3 +1,4 @@
+#include "connection/client.h"
 #include "context/context.h"
 #include "delivery/reply_thread.h"
 #include "status.h"
@@ -10,10 +11,12 @@ int berth_close(berth_context handle, berth_callback done, void *user_data) {
     int ret = done && reply_thread_need(&context->delivery) != 0 ? BERTH_RET_EXHAUSTED : BERTH_RET_OK;
     if (ret == BERTH_RET_OK)
         ret = context_begin_close(context, done, user_data);
-    if (ret == BERTH_RET_OK && done)
+    if (ret == BERTH_RET_OK && done) {
         due_arm(&context->due, bound_at(&context->lease.bounds, BOUND_QUICK));
-    else if (ret == BERTH_RET_OK)
+    } else if (ret == BERTH_RET_OK) {
+        channel_spare_fill(&context->client->spare, context->channel.wake.worker_end); /* the worker is at work */
         context_wait_closed(context);
+    }
     context_release(context);
     if (ret == BERTH_RET_ERR && done)
         done(BERTH_RET_ERR, (const uint8_t *)BERTH_TEXT_ALREADY_RECYCLING, sizeof BERTH_TEXT_ALREADY_RECYCLING - 1,

@@ -14,10 +14,9 @@
 #include <pthread.h>
 
 #include "channel/outbox.h"
-#include "channel/segment.h"
 #include "channel/slots.h"
+#include "channel/spare.h"
 #include "channel/verdict.h"
-#include "channel/wake.h"
 #include "ring_spin.h"
 
 /* All but look_again run with the baton held, `broken` also without; none may wait. Who has told of something broken
@@ -88,9 +87,10 @@ struct channel {
     void *owner;
 };
 
-/* 0 with the segment's descriptor, which is the caller's, or -errno. */
+/* 0 or -errno; the segment's descriptor is the caller's, -1 where there is none. channel_deinit may follow either
+ * way. */
 int channel_init(struct channel *channel, uint32_t in_flight, int for_restart, const struct channel_owner *owner_calls,
-                 void *owner, int *segment_fd);
+                 void *owner, struct channel_spare *spare, int *segment_fd);
 void channel_deinit(struct channel *channel);
 /* A fresh segment in the old one's place, at the same addresses. With submit_lock and baton. 0 or -errno. */
 int channel_reset(struct channel *channel, int segment_fd);

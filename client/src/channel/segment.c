@@ -10,13 +10,12 @@
 #define total berth_default_size(BERTH_SEGMENT_MAJOR)
 
 /* Into memory that is zero. */
-static void write_header(struct berth_segment_header *header, uint32_t max_in_flight) {
+static void write_header(struct berth_segment_header *header) {
     header->magic = BERTH_SEGMENT_MAGIC;
     header->major = BERTH_SEGMENT_MAJOR;
     header->minor = BERTH_SEGMENT_MINOR;
     header->segment_size = total;
     header->max_payload = BERTH_MAX_PAYLOAD;
-    header->max_in_flight = max_in_flight;
     for (int ring = 0; ring < BERTH_RING_COUNT; ring++) {
         header->rings[ring].offset = berth_default_offset(BERTH_SEGMENT_MAJOR, (uint32_t)ring);
         header->rings[ring].capacity = berth_default_capacity((uint32_t)ring);
@@ -58,12 +57,12 @@ static void *map_sparse(int fd) {
 }
 
 /* `where` NULL: anywhere; else in place of what is mapped there, in a single step. */
-static int map_at(struct segment *segment, void *where, uint32_t max_in_flight, int fd) {
+static int map_at(struct segment *segment, void *where, int fd) {
     int saved = errno;
     void *map = map_sparse(fd);
     int rc = map ? 0 : -errno;
     if (map)
-        write_header(map, max_in_flight);
+        write_header(map);
     if (map && where && mremap(map, total, total, MREMAP_MAYMOVE | MREMAP_FIXED, where) == MAP_FAILED) {
         rc = -errno;
         munmap(map, total);
@@ -76,15 +75,13 @@ static int map_at(struct segment *segment, void *where, uint32_t max_in_flight, 
     return rc;
 }
 
-int segment_replace(struct segment *segment, uint32_t max_in_flight, int fd) {
-    return map_at(segment, segment->header, max_in_flight, fd);
-}
+int segment_replace(struct segment *segment, int fd) { return map_at(segment, segment->header, fd); }
 
-int segment_create(struct segment *segment, uint32_t max_in_flight, int *out_fd) {
+int segment_create(struct segment *segment, int *out_fd) {
     int fd, rc = segment_make(&fd);
     if (rc < 0)
         return rc;
-    rc = map_at(segment, NULL, max_in_flight, fd);
+    rc = map_at(segment, NULL, fd);
     if (rc < 0)
         raw_close(fd);
     else

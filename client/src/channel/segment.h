@@ -1,4 +1,4 @@
-/* The host's side of a segment: makes the sealed memfd, writes its header, maps it. */
+/* The host's side of a segment: makes the sealed memfd, writes its header (all but max_in_flight), maps it. */
 #ifndef BERTH_SEGMENT_H
 #define BERTH_SEGMENT_H
 
@@ -12,10 +12,10 @@ struct segment {
 /* The memfd of a fresh segment. 0 or -errno. */
 int segment_make(int *out_fd);
 /* Maps a fresh segment's memfd where this one is, in a single step. The descriptor stays the caller's. */
-int segment_replace(struct segment *segment, uint32_t max_in_flight, int fd);
+int segment_replace(struct segment *segment, int fd);
 /* A fresh segment, mapped; *out_fd is the descriptor to pass on and to close. Not inherited by fork(). 0 or -errno;
  * -EAGAIN: the host has its memory locked, and RLIMIT_MEMLOCK does not allow another segment. */
-int segment_create(struct segment *segment, uint32_t max_in_flight, int *out_fd);
+int segment_create(struct segment *segment, int *out_fd);
 void segment_destroy(struct segment *segment);
 
 static inline uint8_t *segment_ring(const struct segment *segment, enum berth_ring_name ring, uint64_t *capacity) {

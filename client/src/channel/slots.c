@@ -65,13 +65,24 @@ void slots_deinit(struct slots *slots) {
 
 /* Slots are begun when they are first needed: room for 65,536 requests is 6 MiB, of which most contexts touch a page.
  */
-static struct request *begin_slot(struct slots *slots) {
+static void begin_slot(struct slots *slots) {
     uint32_t slot = slots->begun;
     if (slot == (slots->for_create == SLOTS_NONE ? slots->total : slots->for_create))
-        return NULL;
+        return;
     slots->requests[slot].slot = slot;
+    slots->free_local = slot + 1;
     __atomic_store_n(&slots->begun, slot + 1, __ATOMIC_RELEASE);
-    return &slots->requests[slot];
+}
+
+/* Freed slots come back over free_shared, pushed by any thread and taken whole by the one that holds the submit lock;
+ * so no slot can leave and return between a push's look and its exchange. */
+void slots_prepare(struct slots *slots) {
+    if (slots->free_local)
+        return;
+    if (__atomic_load_n(&slots->free_shared, __ATOMIC_RELAXED))
+        slots->free_local = (uint32_t)__atomic_exchange_n(&slots->free_shared, 0, __ATOMIC_ACQUIRE);
+    else
+        begin_slot(slots);
 }
 
 static struct request *take_for_create(struct slots *slots) {
@@ -79,16 +90,12 @@ static struct request *take_for_create(struct slots *slots) {
     return request_state_of(request_load(request)) == REQUEST_FREE ? request : NULL;
 }
 
-/* Freed slots come back over free_shared, pushed by any thread and taken whole by the one that holds the submit lock;
- * so no slot can leave and return between a push's look and its exchange. */
 struct request *slots_take(struct slots *slots, enum request_kind kind) {
     if (slots->for_create != SLOTS_NONE && (REQUEST_KIND(kind) & REQUEST_CREATES))
         return take_for_create(slots);
-    if (!slots->free_local) {
-        slots->free_local = (uint32_t)__atomic_exchange_n(&slots->free_shared, 0, __ATOMIC_ACQUIRE);
-        if (!slots->free_local)
-            return begin_slot(slots);
-    }
+    slots_prepare(slots);
+    if (!slots->free_local)
+        return NULL;
     struct request *request = &slots->requests[slots->free_local - 1];
     slots->free_local = request->next_free;
     return request;

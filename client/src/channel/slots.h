@@ -133,9 +133,12 @@ static inline void request_unclaim(struct request *request) { request_move(reque
 /* Room for `in_flight` requests, and with `for_create` for one that creates. 0 or -ENOMEM. */
 int slots_init(struct slots *slots, uint32_t in_flight, int for_create);
 void slots_deinit(struct slots *slots);
-/* A free slot for a request of that kind, or NULL. With the submit lock, as slots_put_back and
+/* A free slot for a request of that kind, or NULL. With the submit lock, as slots_prepare, slots_put_back and
  * request_publish. Here are those on a call's way. */
 struct request *slots_take(struct slots *slots, enum request_kind kind);
+/* Has a slot ready for the next slots_take, if there is one: to be done while the worker is at work, and nobody waits
+ * for us. */
+void slots_prepare(struct slots *slots);
 /* It was taken, and not published. */
 void slots_put_back(struct slots *slots, struct request *request);
 static inline void request_publish(struct request *request, const struct request_options *options) {

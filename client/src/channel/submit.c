@@ -38,6 +38,7 @@ int channel_submit_locked(struct channel *channel, uint16_t frame_kind, uint32_t
     BERTH_KILL_POINT("host.frame_committed");
     urgent_wake_reader(channel, &channel->request_ring, due);
     BERTH_KILL_POINT("host.frame_sent");
+    slots_prepare(&channel->slots);
     return 0;
 }
 

@@ -26,6 +26,7 @@ static void client_free(struct client *client) {
     raw_close(client->supervisor_pidfd);
     raw_close(client->reattach.socket);
     service_address_deinit(&client->service);
+    channel_spare_drop(&client->spare);
     for (struct unsaid_closing *next; client->unsaid; client->unsaid = next) {
         next = client->unsaid->next;
         free(client->unsaid);

@@ -51,6 +51,7 @@ struct client {
     struct service_address service; /* never changes */
     pthread_t control_thread;
     struct callback_pool callback_pool;
+    struct channel_spare spare; /* for the next open */
 
     pthread_mutex_t send_lock;   /* one packet at a time on the socket */
     pthread_mutex_t status_lock; /* one status at a time, as the supervisor has it */

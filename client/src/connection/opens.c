@@ -115,7 +115,8 @@ int opens_make(struct client *client, const struct opening *opening, struct cont
         return BERTH_RET_INVALID_CTX;
     }
     client_retain(client);
-    int rc = context_new(client, &connection_home, &client->alarm, &client->callback_pool, opening->options, out);
+    int rc = context_new(client, &connection_home, &client->alarm, &client->callback_pool, &client->spare,
+                         opening->options, out);
     if (rc) {
         open_failed(client);
         client_release(client);

@@ -41,19 +41,18 @@ void context_release(struct context *context) {
     home->release(client);
 }
 
-static int init(struct context *context, const struct berth_open_options *options) {
+static int init(struct context *context, struct channel_spare *spare, const struct berth_open_options *options) {
     uint32_t in_flight = options->max_in_flight ? options->max_in_flight : BERTH_DEFAULT_IN_FLIGHT;
     context->stale_warn_ms = options->stale_warn_ms ? options->stale_warn_ms : BERTH_STALE_WARN_MS;
-    context->seat.segment_fd = -1;
     int rc = channel_init(&context->channel, in_flight, (options->flags & BERTH_RESTART) != 0, &context_news, context,
-                          &context->seat.segment_fd);
+                          spare, &context->seat.segment_fd);
     lease_init(&context->lease, &context->channel,
                options->open_timeout_ms ? options->open_timeout_ms : OPEN_TIMEOUT_MS);
     return rc;
 }
 
 int context_new(struct client *client, const struct context_home *home, struct alarm *alarm, struct callback_pool *pool,
-                const struct berth_open_options *options, struct context **out) {
+                struct channel_spare *spare, const struct berth_open_options *options, struct context **out) {
     static const struct berth_open_options defaults;
     struct context *context = aligned_alloc(128, (sizeof *context + 127) & ~(size_t)127);
     *out = NULL;
@@ -63,7 +62,7 @@ int context_new(struct client *client, const struct context_home *home, struct a
     context->client = client;
     context->home = home;
     context->due.alarm = alarm;
-    int rc = init(context, options ? options : &defaults);
+    int rc = init(context, spare, options ? options : &defaults);
     if (rc == 0) {
         delivery_init(&context->delivery, &context->channel, pool, &context->due);
         context->handle = handle_new(&berth_contexts, context);

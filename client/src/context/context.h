@@ -41,7 +41,7 @@ extern struct handle_table berth_contexts;
 /* A context with a segment of its own, and one reference; the client's reference it takes over. 0, or -errno and
  * *out NULL: the reference is the caller's still. */
 int context_new(struct client *client, const struct context_home *home, struct alarm *alarm, struct callback_pool *pool,
-                const struct berth_open_options *options, struct context **out);
+                struct channel_spare *spare, const struct berth_open_options *options, struct context **out);
 struct context *context_acquire(berth_context handle, int *why);
 void context_retain(struct context *context);
 void context_release(struct context *context);

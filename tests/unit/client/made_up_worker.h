@@ -65,12 +65,13 @@ inline const channel_owner kOwnerCalls = {
 struct Channel {
     channel *c = static_cast<channel *>(aligned_alloc(128, (sizeof(channel) + 127) & ~size_t(127)));
     Owner owner;
+    channel_spare none = {};
     int segment_fd = -1;
 
     explicit Channel(uint32_t in_flight = 16, bool for_restart = false) {
         std::memset(static_cast<void *>(c), 0, sizeof *c);
         owner.of = c;
-        ok = channel_init(c, in_flight, for_restart, &kOwnerCalls, &owner, &segment_fd) == 0;
+        ok = channel_init(c, in_flight, for_restart, &kOwnerCalls, &owner, &none, &segment_fd) == 0;
     }
     ~Channel() {
         channel_deinit(c);

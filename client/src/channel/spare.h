@@ -1,0 +1,27 @@
+/* What a channel needs of the kernel: a segment, and the sockets by which its two sides wake each other. To make them
+ * is most of what an open costs its host, so a client keeps one set ready, made while a close waits for its worker. No
+ * worker has ever had it: a set that was a channel's goes with it. daemon/adr/0018 has the figures. */
+#ifndef BERTH_SPARE_H
+#define BERTH_SPARE_H
+
+#include "channel/segment.h"
+#include "channel/wake.h"
+
+struct channel_parts {
+    struct wake wake;
+    struct segment segment;
+    int segment_fd;
+};
+
+struct channel_spare {
+    struct channel_parts *parts; /* atomic; NULL: there is none */
+};
+
+/* The spare, or a set of its own where there is none. 0, or -errno with nothing in *out. */
+int channel_spare_take(struct channel_spare *spare, struct channel_parts *out);
+/* Makes one if there is none and the process's limits leave room for it; `newest` is a descriptor made just now. By any
+ * thread, errno stays. */
+void channel_spare_fill(struct channel_spare *spare, int newest);
+void channel_spare_drop(struct channel_spare *spare);
+
+#endif

@@ -1,0 +1,110 @@
+extern "C" {
+#include "channel/spare.h"
+}
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "processes.h"
+
+using namespace berth::test;
+
+namespace {
+
+constexpr int kNewest = 10; // a descriptor far from any limit
+
+// A process's soft limit, for a while.
+class Limit {
+public:
+    Limit(__rlimit_resource_t resource, rlim_t soft) : resource_(resource) {
+        REQUIRE(getrlimit(resource_, &before_) == 0);
+        rlimit limit = {soft, before_.rlim_max};
+        set_ = setrlimit(resource_, &limit) == 0;
+    }
+    ~Limit() { setrlimit(resource_, &before_); }
+    bool is_set() const { return set_; }
+
+private:
+    __rlimit_resource_t resource_;
+    rlimit before_{};
+    bool set_ = false;
+};
+
+void give_back(channel_parts &parts) {
+    segment_destroy(&parts.segment);
+    close(parts.segment_fd);
+    wake_deinit(&parts.wake);
+}
+
+bool is_usable(const channel_parts &parts) {
+    return parts.segment.header && parts.segment.header->magic == BERTH_SEGMENT_MAGIC &&
+           fcntl(parts.segment_fd, F_GET_SEALS) > 0 && fcntl(parts.wake.poll_fd, F_GETFD) == FD_CLOEXEC &&
+           fcntl(parts.wake.worker_end, F_GETFD) == FD_CLOEXEC;
+}
+
+} // namespace
+
+TEST_CASE("a spare is taken once, and what is made without one is as good") {
+    channel_spare spare = {};
+    channel_spare_fill(&spare, kNewest);
+    REQUIRE(spare.parts);
+    channel_parts *filled = spare.parts;
+    int segment_fd = filled->segment_fd;
+    channel_spare_fill(&spare, kNewest); // there is one
+    CHECK(spare.parts == filled);
+    channel_parts first, second;
+    REQUIRE(channel_spare_take(&spare, &first) == 0);
+    CHECK(first.segment_fd == segment_fd);
+    CHECK_FALSE(spare.parts);
+    REQUIRE(channel_spare_take(&spare, &second) == 0);
+    CHECK(second.segment_fd != segment_fd);
+    CHECK(is_usable(first));
+    CHECK(is_usable(second));
+    CHECK(first.segment.header != second.segment.header);
+    give_back(first);
+    give_back(second);
+}
+
+TEST_CASE("a spare that is dropped leaves nothing behind") {
+    channel_spare spare = {};
+    channel_spare_drop(&spare);
+    size_t before = entries("/proc/self/fd");
+    channel_spare_fill(&spare, kNewest);
+    REQUIRE(spare.parts);
+    CHECK(entries("/proc/self/fd") == before + 3);
+    channel_spare_drop(&spare);
+    CHECK(entries("/proc/self/fd") == before);
+    CHECK_FALSE(spare.parts);
+}
+
+TEST_CASE("a host near its limits has no spare") {
+    channel_spare spare = {};
+    SUBCASE("half of its descriptors are in use") {
+        rlimit limit;
+        REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+        channel_spare_fill(&spare, static_cast<int>(limit.rlim_cur / 2));
+        CHECK_FALSE(spare.parts);
+        channel_spare_fill(&spare, static_cast<int>(limit.rlim_cur / 2 - 1));
+        CHECK(spare.parts);
+    }
+    SUBCASE("its address space has a limit") {
+        Limit limit(RLIMIT_AS, rlim_t{1} << 60);
+        REQUIRE(limit.is_set());
+        channel_spare_fill(&spare, kNewest);
+        CHECK_FALSE(spare.parts);
+    }
+    SUBCASE("it may lock memory for a segment, but not for any number of them") {
+        Limit limit(RLIMIT_MEMLOCK, berth_default_size(BERTH_SEGMENT_MAJOR));
+        if (limit.is_set()) { // where the machine allows less nobody gets so far
+            channel_spare_fill(&spare, kNewest);
+            CHECK_FALSE(spare.parts);
+        }
+        Limit less(RLIMIT_MEMLOCK, 65536);
+        REQUIRE(less.is_set());
+        channel_spare_fill(&spare, kNewest);
+        CHECK(spare.parts);
+    }
+    channel_spare_drop(&spare);
+}
