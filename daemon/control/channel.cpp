@@ -26,6 +26,16 @@ std::vector<UniqueFd> descriptors(msghdr &header) {
     return fds;
 }
 
+void note_sender(msghdr &header, Message &message) {
+    for (cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+            continue;
+        ucred ids;
+        std::memcpy(&ids, CMSG_DATA(c), sizeof ids);
+        message.set_sender({ids.uid, ids.gid});
+    }
+}
+
 } // namespace
 
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
@@ -72,7 +82,7 @@ Result<Channel::Received> Channel::receive(int flags) {
     static thread_local uint8_t packet[BERTH_CONTROL_MAX_PACKET];
     iovec body{packet, sizeof packet};
     // Room for one descriptor too many, so that a packet with too many is seen for what it is.
-    alignas(cmsghdr) char room[CMSG_SPACE((kMaxFds + 1) * sizeof(int))];
+    alignas(cmsghdr) char room[CMSG_SPACE((kMaxFds + 1) * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
     msghdr header{};
     header.msg_iov = &body;
     header.msg_iovlen = 1;
@@ -96,6 +106,7 @@ Result<Channel::Received> Channel::receive(int flags) {
     auto message = Message::decode(std::vector<uint8_t>(packet, packet + size), std::move(fds));
     if (!message)
         return message.error();
+    note_sender(header, *message);
     return Received{Got::Message, std::move(*message)};
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 #include "base/result.h"
@@ -33,6 +34,14 @@ class Message {
     std::string_view text(berth_control_key key) const;
     UniqueFd take_fd(size_t index) { return index < fds_.size() ? std::move(fds_[index]) : UniqueFd(); }
     const std::vector<UniqueFd> &fds() const { return fds_; }
+    // Who sent it by its own word, which the kernel has checked, or else its real ids. Of one received on a socket that
+    // asks for it (SO_PASSCRED).
+    struct Sender {
+        uid_t uid;
+        gid_t gid;
+    };
+    const std::optional<Sender> &sender() const { return sender_; }
+    void set_sender(Sender sender) { sender_ = sender; }
     // How many of them it must have: the first. None: it cannot be sent with so many. Of one received it is known.
     std::optional<size_t> needed_fds() const;
 
@@ -44,6 +53,7 @@ class Message {
     berth_control_message raw_{};
     std::vector<std::vector<uint8_t>> owned_; // what the fields of raw_ point into
     std::vector<UniqueFd> fds_;
+    std::optional<Sender> sender_;
 };
 
 } // namespace berth

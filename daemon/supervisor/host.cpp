@@ -1,7 +1,10 @@
 #include "supervisor/host.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include "kill_point.h"
 #include "supervisor/log_lines.h"
@@ -34,11 +37,14 @@ Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, Host
     auto pidfd = peer_pidfd(socket.get(), peer->pid);
     if (!pidfd)
         return pidfd.error();
+    int asks = 1;
+    if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks) != 0)
+        return Error{kRetErr, fmt::format("SO_PASSCRED: {}", std::strerror(errno))};
     return std::unique_ptr<Host>(new Host(loop, std::move(socket), std::move(*pidfd), std::move(*peer), owner));
 }
 
 Host::Host(uv_loop_t *loop, UniqueFd socket, UniqueFd pidfd, Credentials credentials, HostOwner &owner)
-    : owner_(owner), credentials_(std::move(credentials)), pidfd_(std::move(pidfd)),
+    : owner_(owner), rights_(std::move(credentials)), pidfd_(std::move(pidfd)),
       peer_(loop, std::move(socket), *this) {
     // A forked child may hold the socket open long after the host itself is dead.
     death_ = std::make_unique<Poller>(loop, pidfd_.get(), [this](int) { on_gone(""); });
@@ -89,6 +95,18 @@ void Host::greet(const Message &hello) {
     BERTH_KILL_POINT("supervisor.welcome_sent");
 }
 
+void Host::open(Message message) {
+    if (message.has(BERTH_KEY_CONTEXT))
+        closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, kClosedBoundMs);
+    if (gone_)
+        return;
+    auto changed = rights_.changed(message.sender(), pidfd_.get());
+    if (!changed.empty())
+        return refuse(message.number(BERTH_KEY_SEQ), kRetDenied,
+                      fmt::format("the host's rights have changed ({}): it is to connect again", changed));
+    owner_.on_open(*this, std::move(message));
+}
+
 void Host::closing(ContextId id, uint64_t timeout_ms) {
     BERTH_KILL_POINT("supervisor.closing_received");
     switch (contexts_.closing(id)) {
@@ -114,11 +132,7 @@ void Host::on_message(Message message) {
     case BERTH_MSG_HELLO:
         return greet(message);
     case BERTH_MSG_OPEN:
-        if (message.has(BERTH_KEY_CONTEXT))
-            closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, kClosedBoundMs);
-        if (!gone_)
-            owner_.on_open(*this, std::move(message));
-        return;
+        return open(std::move(message));
     case BERTH_MSG_CLOSING:
         return closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, message.number(BERTH_KEY_TIMEOUT_MS));
     case BERTH_MSG_REJOIN:

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "supervisor/context_book.h"
-#include "supervisor/identity.h"
+#include "supervisor/host_rights.h"
 #include "supervisor/peer.h"
 
 namespace berth {
@@ -35,9 +35,9 @@ class Host : private PeerHandler {
     // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; it is told so.
     static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
 
-    const Credentials &credentials() const { return credentials_; }
-    pid_t pid() const { return credentials_.pid; }
-    const Identity &identity() const { return credentials_.identity; }
+    const Credentials &credentials() const { return rights_.connected(); }
+    pid_t pid() const { return credentials().pid; }
+    const Identity &identity() const { return credentials().identity; }
     uid_t uid() const { return identity().uid; }
     int pidfd() const { return pidfd_.get(); }
     const std::string &name() const { return name_; }
@@ -61,10 +61,11 @@ class Host : private PeerHandler {
     void on_message(Message message) override;
     void on_gone(const std::string &why) override;
     void greet(const Message &hello);
+    void open(Message message);
     void closing(ContextId id, uint64_t timeout_ms);
 
     HostOwner &owner_;
-    Credentials credentials_;
+    HostRights rights_;
     UniqueFd pidfd_;
     std::unique_ptr<Poller> death_; // after the pidfd
     Peer peer_;

@@ -85,12 +85,15 @@ Result<Identity> make_identity(uid_t uid, gid_t gid, std::vector<gid_t> groups) 
 }
 
 std::string describe(const Identity &identity) {
-    auto text = fmt::format("uid {}, gid {}, {}", identity.uid, identity.gid,
-                            identity.groups.empty() ? "no groups" : "groups");
-    for (size_t i = 0; i < std::min(identity.groups.size(), kMostTold); i++)
-        text += fmt::format(" {}", identity.groups[i]);
-    if (identity.groups.size() > kMostTold)
-        text += fmt::format(" and {} more", identity.groups.size() - kMostTold);
+    return fmt::format("uid {}, gid {}, {}", identity.uid, identity.gid, describe_groups(identity.groups));
+}
+
+std::string describe_groups(const std::vector<gid_t> &groups) {
+    std::string text = groups.empty() ? "no groups" : "groups";
+    for (size_t i = 0; i < std::min(groups.size(), kMostTold); i++)
+        text += fmt::format(" {}", groups[i]);
+    if (groups.size() > kMostTold)
+        text += fmt::format(" and {} more", groups.size() - kMostTold);
     return text;
 }
 
@@ -164,7 +167,18 @@ Result<ProcessIds> parse_process_ids(std::string_view status) {
     return ProcessIds{std::move(*uids), std::move(*gids), in_order(std::move(*groups))};
 }
 
-Result<ProcessIds> read_process_ids(pid_t pid) {
+bool parse_may_change_groups(std::string_view status) {
+    constexpr std::string_view kLine = "\nCapPrm:\t";
+    size_t at = status.find(kLine);
+    uint64_t permitted = 0;
+    if (at == status.npos)
+        return true;
+    status.remove_prefix(at + kLine.size());
+    auto error = std::from_chars(status.data(), status.data() + status.size(), permitted, 16).ec;
+    return error != std::errc() || (permitted >> CAP_SETGID & 1) != 0;
+}
+
+Result<std::string> read_process_status(pid_t pid) {
     UniqueFd fd(::open(fmt::format("/proc/{}/status", pid).c_str(), O_RDONLY | O_CLOEXEC));
     std::string text(kMostStatus, '\0');
     size_t size = 0;
@@ -172,7 +186,15 @@ Result<ProcessIds> read_process_ids(pid_t pid) {
         got = ::read(fd.get(), text.data() + size, text.size() - size);
     if (size == 0)
         return Error{1, "its status cannot be read"};
-    return parse_process_ids(std::string_view(text).substr(0, size));
+    text.resize(size);
+    return text;
+}
+
+Result<ProcessIds> read_process_ids(pid_t pid) {
+    auto status = read_process_status(pid);
+    if (!status)
+        return status.error();
+    return parse_process_ids(*status);
 }
 
 ProcessIds ids_of(const Identity &identity) {

@@ -30,6 +30,7 @@ Result<Identity> make_identity(uid_t uid, gid_t gid, std::vector<gid_t> groups);
 
 // "uid 1000, gid 1000, groups 27 1000": for people, who are told of some groups and how many more there are.
 std::string describe(const Identity &identity);
+std::string describe_groups(const std::vector<gid_t> &groups);
 
 // Whether `viewer` may see what a process of `subject` left behind: the same user, with all its groups at least.
 bool may_see(const Identity &viewer, const Identity &subject);
@@ -62,6 +63,9 @@ struct ProcessIds {
 // An error when a line is missing, cut off or not of numbers.
 Result<ProcessIds> parse_process_ids(std::string_view status);
 Result<ProcessIds> read_process_ids(pid_t pid);
+// Whether it could change its groups (CAP_SETGID is permitted). True when that is not to be told.
+bool parse_may_change_groups(std::string_view status);
+Result<std::string> read_process_status(pid_t pid);
 // What a process has that was started with this identity. This process's own is handed down as it stands: a set-uid
 // host's supervisor has a real user that is not the effective one.
 ProcessIds ids_of(const Identity &identity);

@@ -40,7 +40,10 @@ bool can_be_others() {
 class OneContext {
   public:
     OneContext(const std::string &socket, const User &user, const std::string &module)
-        : process_(socket, user), host_(::dup(process_.peer().fd())), worker_(host_.open(module)) {}
+        : process_(socket, user), host_(::dup(process_.peer().fd())) {
+        host_.peer().speak_as(*user.uid, *user.gid);
+        worker_ = host_.open(module);
+    }
     pid_t worker() const { return worker_; }
     RawHost &host() { return host_; }
 
@@ -235,6 +238,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a berthd without the right to be others serves w
     for (const User &user : {other_group, more, User{.uid = kUid + 1, .gid = kUid, .groups = {{}}}, User{}}) {
         PeerProcess process(service.socket(), user);
         RawHost host(::dup(process.peer().fd()));
+        host.peer().speak_as(user.uid.value_or(0), user.gid.value_or(0));
         REQUIRE(host.ask_open("echo"));
         auto packet = host.peer().receive();
         auto message = packet.message();

@@ -45,19 +45,23 @@ bool ControlPeer::can_connect(const std::string &socket) {
 
 bool ControlPeer::send(const std::string &packet, const std::vector<int> &fds) {
     iovec part{const_cast<char *>(packet.data()), packet.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(253 * sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(ucred))] = {};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    if (!fds.empty()) {
-        message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-        cmsghdr *head = CMSG_FIRSTHDR(&message);
+    message.msg_control = control;
+    auto add = [&](int type, const void *data, size_t size) {
+        auto *head = reinterpret_cast<cmsghdr *>(control + message.msg_controllen);
         head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-        std::memcpy(CMSG_DATA(head), fds.data(), fds.size() * sizeof(int));
-    }
+        head->cmsg_type = type;
+        head->cmsg_len = CMSG_LEN(size);
+        std::memcpy(CMSG_DATA(head), data, size);
+        message.msg_controllen += CMSG_SPACE(size);
+    };
+    if (!fds.empty())
+        add(SCM_RIGHTS, fds.data(), fds.size() * sizeof(int));
+    if (speaker_)
+        add(SCM_CREDENTIALS, &*speaker_, sizeof *speaker_);
     return ::sendmsg(fd_, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size());
 }
 

@@ -1,7 +1,10 @@
 // A peer of berthd without manners: sends any bytes and any descriptors over a control connection.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <vector>
 
 #include "control.h"
@@ -17,6 +20,8 @@ class ControlPeer {
 
     static bool can_connect(const std::string &socket);
     int fd() const { return fd_; }
+    // What it sends from now on is this user's, by its word; root's privilege.
+    void speak_as(uid_t uid, gid_t gid) { speaker_ = {::getpid(), uid, gid}; }
     // False: the other end is gone.
     bool send(const std::string &packet, const std::vector<int> &fds = {});
     bool send(const berth_control_message &message, const std::vector<int> &fds = {});
@@ -37,6 +42,7 @@ class ControlPeer {
 
   private:
     int fd_;
+    std::optional<ucred> speaker_;
 };
 
 } // namespace berth::test

@@ -100,7 +100,8 @@ enum berth_ret {
                                         supervisor, which is stopped in order; the text says why */
     BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone and none came after it */
     BERTH_RET_DENIED = 13,           /* no right to connect to the service's socket (with BERTH_NO_PRIVATE; else a private
-                                        supervisor is started) or run berthd; open: the service may not be its user */
+                                        supervisor is started) or run berthd; open: the service may not be its user, or
+                                        the host has other rights than when it connected, and is to connect again */
     BERTH_RET_PROTOCOL = 14,         /* the other side broke the protocol, or speaks another version */
     BERTH_RET_FORKED = 15,           /* called in a child of the host that opened it, with a handle of the parent's */
     BERTH_RET_NO_MODULE = 16,        /* no manifest of that name; the text lists those there are */
@@ -212,8 +213,8 @@ int berth_disconnect(berth_client client);
  * mean is the module's to say; NULL with 0 for none). Waits until that is done, open_timeout_ms at most. `why`, unless
  * NULL, gets the reason of a failure; on success its payload is CBOR null. *out is valid only after OK.
  * Returns: OK; ERR (the module cannot be loaded, or its create said no: `why` has its text); NO_MODULE; EXHAUSTED;
- * TIMEOUT; WORKER_DIED (in create); TOO_LARGE; BUSY (1024 opens of this host wait already); UNAVAILABLE; PROTOCOL;
- * INVALID_CTX; FORKED; INVALID_ARGUMENT. */
+ * TIMEOUT; WORKER_DIED (in create); TOO_LARGE; BUSY (1024 opens of this host wait already); UNAVAILABLE; DENIED;
+ * PROTOCOL; INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_open(berth_client client, const char *module, const void *config, size_t config_len,
                const struct berth_open_options *options, berth_context *out, struct berth_reply *why);
 

@@ -43,9 +43,28 @@ int control_socket_connect(const char *path) {
     return fd;
 }
 
+#define ROOM_FOR_IDS CMSG_SPACE(sizeof(struct ucred))
+
+/* One more in `header`, whose room is large enough. */
+static void add_control(struct msghdr *header, int type, const void *data, size_t size) {
+    struct cmsghdr *c = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), data, size);
+    header->msg_controllen += CMSG_SPACE(size);
+}
+
+/* The ids by which this thread acts. What the kernel would send by itself are the real ones. */
+static struct ucred effective_ids(void) {
+    return (struct ucred){(pid_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0), (uid_t)raw_syscall(SYS_geteuid, 0, 0, 0, 0, 0),
+                          (gid_t)raw_syscall(SYS_getegid, 0, 0, 0, 0, 0)};
+}
+
 int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count) {
     uint8_t packet[4096];
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(BERTH_CONTROL_MAX_FDS * sizeof(int))];
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(BERTH_CONTROL_MAX_FDS * sizeof(int)) + ROOM_FOR_IDS];
+    struct ucred ids = effective_ids();
     long size = berth_control_encode(message, packet, sizeof packet);
     if (size < 0)
         return (int)size;
@@ -55,19 +74,20 @@ int control_socket_send(int socket, const struct berth_control_message *message,
     memset(room, 0, sizeof room);
     header.msg_iov = &body;
     header.msg_iovlen = 1;
-    if (fd_count) {
-        header.msg_control = room;
-        header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
-    }
+    header.msg_control = room;
+    if (fd_count)
+        add_control(&header, SCM_RIGHTS, fds, fd_count * sizeof(int));
+    add_control(&header, SCM_CREDENTIALS, &ids, sizeof ids);
+    int named = 1;
     long rc;
-    do
-        rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
-    while (rc == -EINTR);
+    while ((rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0)) < 0) {
+        if (named && (rc == -EINVAL || rc == -EPERM)) { /* ids that its user namespace has no names for */
+            header.msg_controllen -= ROOM_FOR_IDS;
+            named = 0;
+        } else if (rc != -EINTR) {
+            break;
+        }
+    }
     return rc < 0 ? (int)rc : 0;
 }
 

@@ -1,0 +1,35 @@
+#include "supervisor/host_rights.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+namespace berth {
+
+std::string HostRights::changed(const std::optional<Message::Sender> &sender, int pidfd) {
+    const Identity &was = connected_.identity;
+    if (!sender)
+        return "who asks cannot be told";
+    if (sender->uid != was.uid || sender->gid != was.gid)
+        return fmt::format("it connected as uid {}, gid {}, and asks as uid {}, gid {}", was.uid, was.gid, sender->uid,
+                           sender->gid);
+    return reads_groups() ? changed_groups(pidfd) : std::string();
+}
+
+// Where nothing is to be read, for want of a /proc, the host is believed to be what it was.
+std::string HostRights::changed_groups(int pidfd) {
+    auto status = read_process_status(connected_.pid);
+    if (!status)
+        return {};
+    auto ids = parse_process_ids(*status);
+    pollfd end{pidfd, POLLIN, 0};
+    if (!ids || ::poll(&end, 1, 0) != 0)
+        return {};
+    if (ids->groups == connected_.identity.groups) {
+        groups_may_change_ = parse_may_change_groups(*status);
+        return {};
+    }
+    return fmt::format("it connected with {}, and has {}", describe_groups(connected_.identity.groups),
+                       describe_groups(ids->groups));
+}
+
+} // namespace berth
