@@ -85,8 +85,8 @@ struct client *client_new(int socket, const char *path, uint32_t pid) {
     return NULL;
 }
 
-static int send_once(struct client *client, uint64_t connection, const struct berth_control_message *message,
-                     const int *fds, uint32_t count) {
+int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
+                   const int *fds, uint32_t count) {
     pthread_mutex_lock(&client->send_lock);
     int rc = connection != ANY_CONNECTION && connection != client->connection
                  ? -ESTALE
@@ -98,16 +98,11 @@ static int send_once(struct client *client, uint64_t connection, const struct be
 /* While the supervisor's socket is full nobody keeps the lock, so that each waits for as long as it wants to itself. */
 int client_send(struct client *client, const struct berth_control_message *message, uint64_t deadline_ns) {
     int rc;
-    while ((rc = send_once(client, ANY_CONNECTION, message, NULL, 0)) == -EAGAIN && !clock_passed(deadline_ns)) {
+    while ((rc = client_send_on(client, ANY_CONNECTION, message, NULL, 0)) == -EAGAIN && !clock_passed(deadline_ns)) {
         struct pollfd socket = {client->socket, POLLOUT, 0};
         raw_poll(&socket, 1, berth_now_ns() + SEND_LOOK_NS);
     }
     return rc;
-}
-
-int client_send_on(struct client *client, uint64_t connection, const struct berth_control_message *message,
-                   const int *fds, uint32_t count) {
-    return send_once(client, connection, message, fds, count);
 }
 
 void client_hello(struct berth_control_message *hello) {
