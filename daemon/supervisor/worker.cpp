@@ -22,7 +22,7 @@ SpawnOptions Worker::spawn_options(const std::string &program, const std::string
                                    const Identity &identity) {
     SpawnOptions options{program,
                          {"--module", manifest.name, "--library", manifest.library},
-                         worker_environment(manifest.env)};
+                         worker_environment(own_environment(), manifest.env)};
     if (identity != own_identity())
         options.become = identity;
     if (!service.empty())

@@ -13,6 +13,7 @@
 #include "kill_point.h"
 #include "worker/control_thread.h"
 #include "worker/crash_handler.h"
+#include "worker/user_environment.h"
 #include "worker/zygote.h"
 
 namespace {
@@ -138,6 +139,7 @@ int main(int argc, char **argv) {
     BERTH_KILL_POINT("worker.started");
     berth::Channel channel{berth::UniqueFd(kControlFd)};
     berth::install_crash_handler(BERTH_CRASH_FD); // a worker without one serves as well
+    berth::take_user_environment();
     auto module = load(arguments);
     if (!module) {
         (void)channel.send(berth::Message(BERTH_MSG_LOAD_FAILED).with_text(BERTH_KEY_TEXT, module.error().text));

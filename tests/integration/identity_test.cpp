@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <memory>
 #include <numeric>
+#include <pwd.h>
 #include <sstream>
 #include <unistd.h>
 
@@ -138,6 +139,32 @@ TEST_CASE_FIXTURE(LeakChecked, "a worker has user, group and groups of its host,
     }
     CHECK(OneContext(service.socket(), kPlain, "echo").worker() == workers[0]);
     CHECK(OneContext(service.socket(), kSetGid, "echo").worker() == workers[1]);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a worker's HOME and USER are its user's, whoever started the supervisor") {
+    if (!can_be_others())
+        return;
+    const passwd *entry = ::getpwuid(65534);
+    std::string home = entry ? entry->pw_dir : "/", name = entry ? entry->pw_name : "not set";
+    ProbeFolder probe;
+    std::string before = ::getenv("HOME") ? ::getenv("HOME") : "";
+    ::setenv("HOME", "/of/the/daemon", 1);
+    OpenService service({.modules = probe.folder.path()});
+    auto has = [&](uid_t uid, const char *variable) {
+        OneContext context(service.socket(), {.uid = uid, .gid = kGid, .groups = {{}}}, "probe");
+        return context.host().answer(context.host().request("environment", variable));
+    };
+    CHECK(has(65534, "HOME") == home);
+    CHECK(has(65534, "USER") == name);
+    CHECK(has(65534, "LOGNAME") == name);
+    CHECK(has(kUid, "HOME") == "/"); // it has no entry
+    CHECK(has(kUid, "USER").find("not set") != std::string::npos);
+    ProbeFolder own("[env]\nHOME = \"/of/the/manifest\"\n");
+    Host alone(Host::Private::FromFolder, own.folder.path());
+    CHECK(Context(alone, "probe").call("environment", "HOME") == Answer{0, "/of/the/manifest"});
+    Host plain(Host::Private::FromFolder, probe.folder.path());
+    CHECK(Context(plain, "probe").call("environment", "HOME") == Answer{0, ::getpwuid(0)->pw_dir});
+    ::setenv("HOME", before.c_str(), 1);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "the order of a host's groups makes no difference, and none at all is a set, too") {
