@@ -32,7 +32,7 @@ void note_sender(msghdr &header, Message &message) {
             continue;
         ucred ids;
         std::memcpy(&ids, CMSG_DATA(c), sizeof ids);
-        message.set_sender({ids.uid, ids.gid});
+        message.set_sender({ids.pid, ids.uid, ids.gid});
     }
 }
 
@@ -43,6 +43,13 @@ Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return Error{1, std::string("socketpair: ") + std::strerror(errno)};
     return std::make_pair(UniqueFd(pair[0]), UniqueFd(pair[1]));
+}
+
+Result<bool> tell_senders(int socket) {
+    int yes = 1;
+    if (::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0)
+        return Error{1, std::string("SO_PASSCRED: ") + std::strerror(errno)};
+    return true;
 }
 
 Result<bool> Channel::send(const Message &message) {

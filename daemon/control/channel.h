@@ -12,6 +12,9 @@ namespace berth {
 // Both ends of a connection; an error names the system's reason.
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
 
+// Has the kernel say with each packet that comes who sent it (Message::sender), at a listener for those it accepts.
+Result<bool> tell_senders(int socket);
+
 class Channel {
   public:
     explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}

@@ -1,12 +1,12 @@
 #include "supervisor/host.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <utility>
 
 #include "kill_point.h"
+#include "supervisor/log.h"
 #include "supervisor/log_lines.h"
 #include "supervisor/rets.h"
 #include "supervisor/version.h"
@@ -15,6 +15,11 @@ namespace berth {
 namespace {
 constexpr uint64_t kMaxTimeoutMs = 3'600'000;
 constexpr uint64_t kClosedBoundMs = 5000; // from a worker's CLOSED to its recycled
+
+bool goes_by_rights(uint32_t request) {
+    return request == BERTH_MSG_OPEN || request == BERTH_MSG_STATUS || request == BERTH_MSG_CRASHES ||
+           request == BERTH_MSG_RESET;
+}
 
 // In the welcome's place; there is no host yet that could be told.
 void tell_refused(UniqueFd socket, const Error &why) {
@@ -37,9 +42,9 @@ Result<std::unique_ptr<Host>> Host::adopt(uv_loop_t *loop, UniqueFd socket, Host
     auto pidfd = peer_pidfd(socket.get(), peer->pid);
     if (!pidfd)
         return pidfd.error();
-    int asks = 1;
-    if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks) != 0)
-        return Error{kRetErr, fmt::format("SO_PASSCRED: {}", std::strerror(errno))};
+    auto told = tell_senders(socket.get());
+    if (!told)
+        return told.error();
     return std::unique_ptr<Host>(new Host(loop, std::move(socket), std::move(*pidfd), std::move(*peer), owner));
 }
 
@@ -95,16 +100,16 @@ void Host::greet(const Message &hello) {
     BERTH_KILL_POINT("supervisor.welcome_sent");
 }
 
-void Host::open(Message message) {
-    if (message.has(BERTH_KEY_CONTEXT))
-        closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, kClosedBoundMs);
-    if (gone_)
-        return;
-    auto changed = rights_.changed(message.sender(), pidfd_.get());
-    if (!changed.empty())
-        return refuse(message.number(BERTH_KEY_SEQ), kRetDenied,
-                      fmt::format("the host's rights have changed ({}): it is to connect again", changed));
-    owner_.on_open(*this, std::move(message));
+// Then it is refused: a request is granted by the rights of whoever makes it.
+bool Host::has_changed(const Message &request) {
+    auto changed = rights_.changed(request.sender(), pidfd_.get());
+    if (changed.empty())
+        return false;
+    if (!std::exchange(change_told_, true))
+        log::info("host {} is refused what it asks for: {}", pid(), changed);
+    refuse(request.number(BERTH_KEY_SEQ), kRetDenied,
+           fmt::format("the host's rights have changed ({}): it is to connect again", changed));
+    return true;
 }
 
 void Host::closing(ContextId id, uint64_t timeout_ms) {
@@ -128,11 +133,18 @@ void Host::on_message(Message message) {
         return disconnect(fmt::format("{} before hello", message.type_name()));
     if (welcomed_ && message.type() == BERTH_MSG_HELLO)
         return disconnect("a second hello");
+    if (message.type() == BERTH_MSG_OPEN && message.has(BERTH_KEY_CONTEXT)) {
+        closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, kClosedBoundMs);
+        if (gone_)
+            return;
+    }
+    if (goes_by_rights(message.type()) && has_changed(message))
+        return;
     switch (message.type()) {
     case BERTH_MSG_HELLO:
         return greet(message);
     case BERTH_MSG_OPEN:
-        return open(std::move(message));
+        return owner_.on_open(*this, std::move(message));
     case BERTH_MSG_CLOSING:
         return closing(ContextId{message.number(BERTH_KEY_CONTEXT)}, message.number(BERTH_KEY_TIMEOUT_MS));
     case BERTH_MSG_REJOIN:

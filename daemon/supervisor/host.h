@@ -32,7 +32,8 @@ class HostOwner {
 
 class Host : private PeerHandler {
   public:
-    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; it is told so.
+    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; one whose ids or groups
+    // cannot be is told so.
     static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
 
     const Credentials &credentials() const { return rights_.connected(); }
@@ -61,7 +62,7 @@ class Host : private PeerHandler {
     void on_message(Message message) override;
     void on_gone(const std::string &why) override;
     void greet(const Message &hello);
-    void open(Message message);
+    bool has_changed(const Message &request);
     void closing(ContextId id, uint64_t timeout_ms);
 
     HostOwner &owner_;
@@ -72,6 +73,7 @@ class Host : private PeerHandler {
     std::string name_; // as it calls itself; empty before hello
     bool welcomed_ = false;
     bool gone_ = false;
+    bool change_told_ = false; // in the log
     ContextBook contexts_;
 };
 

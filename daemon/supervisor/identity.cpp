@@ -137,7 +137,7 @@ Result<UniqueFd> peer_pidfd(int socket, pid_t pid) {
 bool acts_as(int pidfd, pid_t pid, uid_t uid) {
     auto ids = read_process_ids(pid);
     pollfd end{pidfd, POLLIN, 0};
-    return ids && ids->uids[kEffective] == uid && ::poll(&end, 1, 0) == 0;
+    return ids && effective_uid(*ids) == uid && ::poll(&end, 1, 0) == 0;
 }
 
 const Identity &own_identity() {
@@ -155,6 +155,9 @@ bool may_change_identity() {
     };
     return has(CAP_SETUID) && has(CAP_SETGID) && has(CAP_KILL);
 }
+
+uid_t effective_uid(const ProcessIds &ids) { return ids.uids[kEffective]; }
+gid_t effective_gid(const ProcessIds &ids) { return ids.gids[kEffective]; }
 
 Result<ProcessIds> parse_process_ids(std::string_view status) {
     auto uids = numbers_of(status, "Uid:"), gids = numbers_of(status, "Gid:");
@@ -180,14 +183,13 @@ bool parse_may_change_groups(std::string_view status) {
 
 Result<std::string> read_process_status(pid_t pid) {
     UniqueFd fd(::open(fmt::format("/proc/{}/status", pid).c_str(), O_RDONLY | O_CLOEXEC));
-    std::string text(kMostStatus, '\0');
+    static thread_local std::string text(kMostStatus, '\0');
     size_t size = 0;
     for (ssize_t got = 1; fd && got > 0 && size < text.size(); size += static_cast<size_t>(std::max<ssize_t>(got, 0)))
         got = ::read(fd.get(), text.data() + size, text.size() - size);
     if (size == 0)
         return Error{1, "its status cannot be read"};
-    text.resize(size);
-    return text;
+    return text.substr(0, size);
 }
 
 Result<ProcessIds> read_process_ids(pid_t pid) {

@@ -60,6 +60,8 @@ struct ProcessIds {
 
     bool operator==(const ProcessIds &) const = default;
 };
+uid_t effective_uid(const ProcessIds &ids);
+gid_t effective_gid(const ProcessIds &ids);
 // An error when a line is missing, cut off or not of numbers.
 Result<ProcessIds> parse_process_ids(std::string_view status);
 Result<ProcessIds> read_process_ids(pid_t pid);

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/channel.h"
 #include "supervisor/log.h"
 
 namespace berth {
@@ -140,7 +141,9 @@ std::unique_ptr<Listener> Listener::adopt(uv_loop_t *loop, UniqueFd socket, Acce
 
 Listener::Listener(uv_loop_t *loop, UniqueFd socket, std::string path, Accepted accepted)
     : accepted_(std::move(accepted)), socket_(std::move(socket)), path_(std::move(path)),
-      poller_(loop, socket_.get(), [this](int) { accept(); }), pause_(loop, [this] { poller_.want(UV_READABLE); }) {}
+      poller_(loop, socket_.get(), [this](int) { accept(); }), pause_(loop, [this] { poller_.want(UV_READABLE); }) {
+    (void)tell_senders(socket_.get()); // a host may have asked before it is accepted; then it is done again, and must work
+}
 
 Listener::~Listener() {
     struct stat file;

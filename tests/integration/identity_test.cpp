@@ -5,6 +5,7 @@
 #include <numeric>
 #include <pwd.h>
 #include <sstream>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "berth/berth.h"
@@ -42,7 +43,7 @@ class OneContext {
   public:
     OneContext(const std::string &socket, const User &user, const std::string &module)
         : process_(socket, user), host_(::dup(process_.peer().fd())) {
-        host_.peer().speak_as(*user.uid, *user.gid);
+        host_.peer().speak_as(process_.pid(), *user.uid, *user.gid);
         worker_ = host_.open(module);
     }
     pid_t worker() const { return worker_; }
@@ -265,7 +266,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a berthd without the right to be others serves w
     for (const User &user : {other_group, more, User{.uid = kUid + 1, .gid = kUid, .groups = {{}}}, User{}}) {
         PeerProcess process(service.socket(), user);
         RawHost host(::dup(process.peer().fd()));
-        host.peer().speak_as(user.uid.value_or(0), user.gid.value_or(0));
+        host.peer().speak_as(process.pid(), user.uid.value_or(0), user.gid.value_or(0));
         REQUIRE(host.ask_open("echo"));
         auto packet = host.peer().receive();
         auto message = packet.message();
@@ -276,6 +277,38 @@ TEST_CASE_FIXTURE(LeakChecked, "a berthd without the right to be others serves w
         CHECK_MESSAGE(text.find("it is uid 47114, gid 47114, no groups itself") != std::string::npos, text);
     }
     CHECK(service.log().find("ready in") == service.log().rfind("ready in")); // no worker was started for them
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a child that has its parent's connection gets no worker by it, nor is it told anything") {
+    EchoFolder echo;
+    Service service({.modules = echo.folder.path()});
+    RawHost host(service.socket());
+    auto refusal = [&](const std::function<bool()> &ask) {
+        pid_t child = ::fork();
+        if (child == 0)
+            ::_exit(ask() ? 0 : 1);
+        int status = -1;
+        CHECK(::waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+        auto packet = host.peer().receive();
+        auto message = packet.message();
+        REQUIRE(message.type == BERTH_MSG_REFUSED);
+        CHECK(message.fields[BERTH_KEY_RET].number == BERTH_RET_DENIED);
+        const auto &field = message.fields[BERTH_KEY_TEXT];
+        std::string text(reinterpret_cast<const char *>(field.data), field.len);
+        CHECK(text == "the host's rights have changed (pid " + std::to_string(::getpid()) + " connected, and pid " +
+                          std::to_string(child) + " asks): it is to connect again");
+    };
+    refusal([&] { return host.ask_open("echo"); });
+    for (auto type : {BERTH_MSG_STATUS, BERTH_MSG_CRASHES})
+        refusal([&] {
+            berth_control_message message;
+            berth_control_init(&message, type);
+            berth_control_set_uint(&message, BERTH_KEY_SEQ, 7);
+            return host.peer().send(message);
+        });
+    CHECK(service.log().find("ready in") == std::string::npos); // no worker was started
+    CHECK(host.open("echo") > 0);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a host in more groups than are taken is told so, and dropped") {

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 #include "control.h"
@@ -20,8 +19,8 @@ class ControlPeer {
 
     static bool can_connect(const std::string &socket);
     int fd() const { return fd_; }
-    // What it sends from now on is this user's, by its word; root's privilege.
-    void speak_as(uid_t uid, gid_t gid) { speaker_ = {::getpid(), uid, gid}; }
+    // What it sends from now on is this process's and user's, by its word; root's privilege.
+    void speak_as(pid_t pid, uid_t uid, gid_t gid) { speaker_ = {pid, uid, gid}; }
     // False: the other end is gone.
     bool send(const std::string &packet, const std::vector<int> &fds = {});
     bool send(const berth_control_message &message, const std::vector<int> &fds = {});

@@ -36,8 +36,8 @@
  *     192 MiB of address space (sparse, only what is used becomes memory, also in a host that locks its memory; not in
  *     core dumps), and two threads, each had when first needed: one runs callbacks of answers (berth_submit,
  *     berth_open_submit, berth_close), one those of berth_listen; a connection keeps two of them for the contexts to
- *     come, and from a berth_close on that waits the descriptors and address space of one, unless the process is near
- *     a limit to either;
+ *     come, and where they come and go the descriptors and address space of one, unless the process is near a limit
+ *     to either;
  *   - with a private supervisor, where the host is given orphans (PID 1 of a container, a subreaper), one child without
  *     an exit signal, which wait() sees with __WALL or __WCLONE only, and which berth_disconnect collects. No SIGCHLD
  *     comes from it; one does where a library leaves processes behind.
@@ -161,8 +161,8 @@ struct berth_open_options {
                                     another, created from the same configuration: what its library knew is lost (the
                                     notice "restarted" says when). Requests in flight end with WORKER_DIED, or RECYCLED,
                                     and are never sent again; in between further ones are refused in the same way.
-                                    When the restart fails the context is lost, with what failed it. Closing works as
-                                    ever. */
+                                    When the restart fails the context is lost, with what failed it: DENIED, where the
+                                    host has other rights by then than when it connected. Closing works as ever. */
 
 /* An answer, filled by every function here that takes one, whatever it returns; give it back
  * with berth_reply_free before it is used again. What it held before is not looked at. Small answers stand in the

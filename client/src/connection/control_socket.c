@@ -55,16 +55,26 @@ static void add_control(struct msghdr *header, int type, const void *data, size_
     header->msg_controllen += CMSG_SPACE(size);
 }
 
-/* The ids by which this thread acts. What the kernel would send by itself are the real ones. */
-static struct ucred effective_ids(void) {
-    return (struct ucred){(pid_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0), (uid_t)raw_syscall(SYS_geteuid, 0, 0, 0, 0, 0),
-                          (gid_t)raw_syscall(SYS_getegid, 0, 0, 0, 0, 0)};
+/* The ids by which this thread acts: what the kernel would send by itself are the real ones. 0: not to be had. */
+static int effective_ids(struct ucred *ids) {
+    long pid = raw_syscall(SYS_getpid, 0, 0, 0, 0, 0), uid = raw_syscall(SYS_geteuid, 0, 0, 0, 0, 0),
+         gid = raw_syscall(SYS_getegid, 0, 0, 0, 0, 0);
+    *ids = (struct ucred){(pid_t)pid, (uid_t)uid, (gid_t)gid};
+    return pid > 0 && uid >= 0 && gid >= 0;
+}
+
+static long send_packet(int socket, const struct msghdr *header) {
+    long rc;
+    do
+        rc = raw_syscall(SYS_sendmsg, socket, (long)header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+    while (rc == -EINTR);
+    return rc;
 }
 
 int control_socket_send(int socket, const struct berth_control_message *message, const int *fds, uint32_t fd_count) {
     uint8_t packet[4096];
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(BERTH_CONTROL_MAX_FDS * sizeof(int)) + ROOM_FOR_IDS];
-    struct ucred ids = effective_ids();
+    struct ucred ids;
     long size = berth_control_encode(message, packet, sizeof packet);
     if (size < 0)
         return (int)size;
@@ -77,17 +87,14 @@ int control_socket_send(int socket, const struct berth_control_message *message,
     header.msg_control = room;
     if (fd_count)
         add_control(&header, SCM_RIGHTS, fds, fd_count * sizeof(int));
-    add_control(&header, SCM_CREDENTIALS, &ids, sizeof ids);
-    int named = 1;
-    long rc;
-    while ((rc = raw_syscall(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0)) < 0) {
-        if (named && (rc == -EINVAL || rc == -EPERM)) { /* ids that its user namespace has no names for */
-            header.msg_controllen -= ROOM_FOR_IDS;
-            named = 0;
-        } else if (rc != -EINTR) {
-            break;
-        }
+    struct msghdr named = header;
+    long rc = -EINVAL;
+    if (effective_ids(&ids)) {
+        add_control(&named, SCM_CREDENTIALS, &ids, sizeof ids);
+        rc = send_packet(socket, &named);
     }
+    if (rc == -EINVAL || rc == -EPERM || rc == -ESRCH) /* the kernel does not take them for ours, in a namespace that has no names for them */
+        rc = send_packet(socket, &header);
     return rc < 0 ? (int)rc : 0;
 }
 

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <doctest/doctest.h>
 #include <grp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,21 +12,22 @@ using namespace berth;
 
 namespace {
 
-const Message::Sender kSame{1000, 100};
+Message::Sender sender(pid_t pid, uid_t uid = 1000, gid_t gid = 100) { return {pid, uid, gid}; }
 
 HostRights host(std::vector<gid_t> groups, pid_t pid = ::getpid(), uid_t uid = 1000) {
     return HostRights(Credentials{pid, *make_identity(uid, 100, std::move(groups))});
 }
 
-// A process in these groups, with root's capabilities or with none.
+// A process of that user in these groups, with root's capabilities permitted or with none.
 class InGroups {
   public:
-    InGroups(std::vector<gid_t> groups, bool capable) {
+    InGroups(std::vector<gid_t> groups, uid_t uid, bool capable = false) {
         int ready[2];
         REQUIRE(::pipe(ready) == 0);
         pid_ = ::fork();
         if (pid_ == 0) {
-            bool ok = ::setgroups(groups.size(), groups.data()) == 0 && (capable || ::setuid(65534) == 0);
+            bool ok = ::setgroups(groups.size(), groups.data()) == 0 && ::setresgid(100, 100, 100) == 0 &&
+                      ::prctl(PR_SET_KEEPCAPS, capable ? 1 : 0) == 0 && ::setresuid(uid, uid, uid) == 0;
             (void)!::write(ready[1], ok ? "y" : "n", 1);
             for (;;)
                 ::pause();
@@ -55,49 +57,54 @@ class InGroups {
 
 } // namespace
 
-TEST_CASE("a host that asks as another user or group than it connected as is told so") {
-    CHECK(host({}).changed(Message::Sender{1001, 100}, -1) ==
+TEST_CASE("a host that asks as another user, group or process than connected is told so") {
+    pid_t own = ::getpid();
+    CHECK(host({}).changed(sender(own, 1001), -1) ==
           "it connected as uid 1000, gid 100, and asks as uid 1001, gid 100");
-    CHECK(host({}).changed(Message::Sender{0, 100}, -1) ==
-          "it connected as uid 1000, gid 100, and asks as uid 0, gid 100");
-    CHECK(host({}).changed(Message::Sender{1000, 101}, -1) ==
+    CHECK(host({}).changed(sender(own, 0), -1) == "it connected as uid 1000, gid 100, and asks as uid 0, gid 100");
+    CHECK(host({}).changed(sender(own, 1000, 101), -1) ==
           "it connected as uid 1000, gid 100, and asks as uid 1000, gid 101");
+    CHECK(host({}, 12).changed(sender(13), -1) == "pid 12 connected, and pid 13 asks");
     CHECK(host({}).changed(std::nullopt, -1) == "who asks cannot be told");
-    CHECK(host({}, ::getpid(), 0).changed(Message::Sender{0, 100}, -1).empty());
+    CHECK(host({}).changed(sender(0), -1) == "who asks cannot be told");
+    CHECK(host({}, own, 0).changed(sender(own, 0), -1).empty());
 }
 
-TEST_CASE("a host whose groups have changed is told so, and one that has ended is not") {
+TEST_CASE("a host whose groups have changed is told so, and so is one that has ended") {
     if (::geteuid() != 0) {
         MESSAGE("not root: not tested");
         return;
     }
-    InGroups process({7, 8}, true);
-    CHECK(host({8, 7}, process.pid()).changed(kSame, process.pidfd()).empty());
-    auto before = host({7, 8, 9}, process.pid());
-    CHECK(before.changed(kSame, process.pidfd()) == "it connected with groups 7 8 9, and has groups 7 8");
-    CHECK(before.changed(kSame, process.pidfd()) != ""); // and again
-    CHECK(host({}, process.pid()).changed(kSame, process.pidfd()) == "it connected with no groups, and has groups 7 8");
-    CHECK(host({}, process.pid(), 0).changed(Message::Sender{0, 100}, process.pidfd()).empty()); // root's say nothing
+    InGroups process({7, 8}, 1000);
+    auto asks = [&](HostRights host) { return host.changed(sender(process.pid()), process.pidfd()); };
+    CHECK(asks(host({8, 7}, process.pid())).empty());
+    CHECK(asks(host({7, 8, 9}, process.pid())) == "it connected with groups 7 8 9, and has groups 7 8");
+    CHECK(asks(host({}, process.pid())) == "it connected with no groups, and has groups 7 8");
+    auto root = host({}, process.pid(), 0);
+    CHECK(root.changed(sender(process.pid(), 0), process.pidfd()).empty()); // root needs none
+    auto thread = host({}, process.pid(), 1001); // with ids of its own: the first thread has others
+    CHECK(thread.changed(sender(process.pid(), 1001), process.pidfd()).empty());
     pid_t pid = process.pid();
     process.end();
-    CHECK(host({}, pid).changed(kSame, process.pidfd()).empty());
+    CHECK(host({}, pid).changed(sender(pid), process.pidfd()) == "it has ended");
 }
 
-TEST_CASE("of a host that cannot change its groups they are read once") {
+TEST_CASE("of a host that cannot change its groups they are read until they are the same") {
     if (::geteuid() != 0) {
         MESSAGE("not root: not tested");
         return;
     }
-    InGroups process({7, 8}, false);
+    InGroups process({7, 8}, 1000);
     auto same = host({7, 8}, process.pid());
-    CHECK(same.changed(kSame, process.pidfd()).empty());
+    CHECK(same.changed(sender(process.pid()), process.pidfd()).empty());
     CHECK_FALSE(same.reads_groups());
     auto changed = host({7}, process.pid()); // and cannot be changed back
     for (int again = 0; again < 3; again++)
-        CHECK(changed.changed(kSame, process.pidfd()) == "it connected with groups 7, and has groups 7 8");
-    InGroups capable({7, 8}, true);
+        CHECK(changed.changed(sender(process.pid()), process.pidfd()) ==
+              "it connected with groups 7, and has groups 7 8");
+    InGroups capable({7, 8}, 1000, true);
     auto other = host({7, 8}, capable.pid());
-    CHECK(other.changed(kSame, capable.pidfd()).empty());
+    CHECK(other.changed(sender(capable.pid()), capable.pidfd()).empty());
     CHECK(other.reads_groups());
 }
 
