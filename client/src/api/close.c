@@ -14,7 +14,8 @@ int berth_close(berth_context handle, berth_callback done, void *user_data) {
     if (ret == BERTH_RET_OK && done) {
         due_arm(&context->due, bound_at(&context->lease.bounds, BOUND_QUICK));
     } else if (ret == BERTH_RET_OK) {
-        channel_spare_fill(&context->client->spare, context->channel.wake.worker_end); /* the worker is at work */
+        if (!verdict_is_given(&context->channel.verdict)) /* the worker is at work */
+            channel_spare_fill(&context->client->spare, context->channel.wake.worker_end);
         context_wait_closed(context);
     }
     context_release(context);

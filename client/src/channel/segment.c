@@ -41,51 +41,55 @@ int segment_make(int *out_fd) {
     return rc < 0 ? (int)rc : 0;
 }
 
-/* In a host that has its memory locked, mmap would read every page into being, and keep it: 192 MiB for a context
- * that is idle. One that becomes accessible later gets its pages when they are touched. */
-static void *map_sparse(int fd) {
+/* Without access: in a host that has its memory locked, mmap would read every page into being, and keep it, 192 MiB for
+ * a context that is idle. One that becomes accessible later gets its pages when they are touched. */
+static void *map_reserved(int fd) {
     void *map = mmap(NULL, total, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return NULL;
-    if (mprotect(map, total, PROT_READ | PROT_WRITE) != 0) {
-        munmap(map, total);
-        return NULL;
-    }
     madvise(map, total, MADV_DONTFORK);
     madvise(map, total, MADV_DONTDUMP); /* a core would have all its pages, too */
     return map;
 }
 
-/* `where` NULL: anywhere; else in place of what is mapped there, in a single step. */
-static int map_at(struct segment *segment, void *where, int fd) {
+static int begin(void *map) {
+    if (mprotect(map, total, PROT_READ | PROT_WRITE) != 0)
+        return -errno;
+    write_header(map);
+    return 0;
+}
+
+int segment_replace(struct segment *segment, int fd) {
     int saved = errno;
-    void *map = map_sparse(fd);
-    int rc = map ? 0 : -errno;
-    if (map)
-        write_header(map);
-    if (map && where && mremap(map, total, total, MREMAP_MAYMOVE | MREMAP_FIXED, where) == MAP_FAILED) {
+    void *map = map_reserved(fd);
+    int rc = map ? begin(map) : -errno;
+    if (rc == 0 && mremap(map, total, total, MREMAP_MAYMOVE | MREMAP_FIXED, segment->header) == MAP_FAILED)
         rc = -errno;
+    if (rc && map)
         munmap(map, total);
-    }
-    if (rc == 0 && !where) { /* else it stays, and others look at it */
-        segment->header = map;
-        segment->size = total;
+    errno = saved;
+    return rc;
+}
+
+int segment_reserve(struct segment *segment, int *out_fd) {
+    int saved = errno, fd, rc = segment_make(&fd);
+    if (rc < 0)
+        return rc;
+    void *map = map_reserved(fd);
+    rc = map ? 0 : -errno;
+    if (map) {
+        *segment = (struct segment){map, total};
+        *out_fd = fd;
+    } else {
+        raw_close(fd);
     }
     errno = saved;
     return rc;
 }
 
-int segment_replace(struct segment *segment, int fd) { return map_at(segment, segment->header, fd); }
-
-int segment_create(struct segment *segment, int *out_fd) {
-    int fd, rc = segment_make(&fd);
-    if (rc < 0)
-        return rc;
-    rc = map_at(segment, NULL, fd);
-    if (rc < 0)
-        raw_close(fd);
-    else
-        *out_fd = fd;
+int segment_begin(struct segment *segment) {
+    int saved = errno, rc = begin(segment->header);
+    errno = saved;
     return rc;
 }
 

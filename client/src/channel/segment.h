@@ -13,9 +13,12 @@ struct segment {
 int segment_make(int *out_fd);
 /* Maps a fresh segment's memfd where this one is, in a single step. The descriptor stays the caller's. */
 int segment_replace(struct segment *segment, int fd);
-/* A fresh segment, mapped; *out_fd is the descriptor to pass on and to close. Not inherited by fork(). 0 or -errno;
- * -EAGAIN: the host has its memory locked, and RLIMIT_MEMLOCK does not allow another segment. */
-int segment_create(struct segment *segment, int *out_fd);
+/* A fresh segment, of which addresses are taken and nothing else: no page can be had, or locked. *out_fd is the
+ * descriptor to pass on and to close. Not inherited by fork(). 0 or -errno; -EAGAIN: the host has its memory locked,
+ * and RLIMIT_MEMLOCK does not allow another segment. */
+int segment_reserve(struct segment *segment, int *out_fd);
+/* Makes a reserved one accessible, and writes its header. 0 or -errno. */
+int segment_begin(struct segment *segment);
 void segment_destroy(struct segment *segment);
 
 static inline uint8_t *segment_ring(const struct segment *segment, enum berth_ring_name ring, uint64_t *capacity) {

@@ -70,7 +70,7 @@ struct slots {
     struct request *requests;
     uint32_t total;
     uint32_t for_create;  /* the slot kept for creates, so that a restart finds one; SLOTS_NONE: they take any */
-    uint32_t begun;       /* the first so many were ever used; grows under the submit lock */
+    uint32_t begun;       /* the first so many were ever used, or are ready to be; grows under the submit lock */
     uint32_t free_local;  /* taken from free_shared in one go: slot + 1; under the submit lock */
     uint64_t free_shared; /* given back by any thread: slot + 1 */
 };

@@ -15,13 +15,14 @@ struct channel_parts {
 
 struct channel_spare {
     struct channel_parts *parts; /* atomic; NULL: there is none */
+    uint32_t closed, wanted;     /* atomic: a channel has ended; and another has begun since */
 };
 
 /* The spare, or a set of its own where there is none. 0, or -errno with nothing in *out. */
 int channel_spare_take(struct channel_spare *spare, struct channel_parts *out);
-/* Makes one if there is none and the process's limits leave room for it; `newest` is a descriptor made just now. By any
- * thread, errno stays. */
-void channel_spare_fill(struct channel_spare *spare, int newest);
+/* A channel ends. Makes a spare if there is none, others have begun after an end, and the process's limits leave room
+ * for it, which is tried by a copy of `descriptor`. By any thread, errno stays. */
+void channel_spare_fill(struct channel_spare *spare, int descriptor);
 void channel_spare_drop(struct channel_spare *spare);
 
 #endif

@@ -97,6 +97,7 @@ void context_announce_close(struct context *context) {
 }
 
 void context_wait_closed(struct context *context) {
+    bound_set(&context->lease.bounds, BOUND_QUICK, berth_now_ns() + QUICK_CLOSE_NS); /* from when it is waited for */
     if (channel_wait(&context->channel, NULL, bound_at(&context->lease.bounds, BOUND_QUICK)))
         return;
     context_announce_close(context);
