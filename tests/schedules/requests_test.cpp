@@ -23,10 +23,12 @@ TEST_CASE_FIXTURE(LeakChecked, "a ping that stands still holds up no caller, and
     Context context(host, "echo", "", kPinged);
     Record pinged;
     uint64_t id = 0;
+    CHECK(context.call("echo", "first", 5000) == Answer{0, "first"}); // after which slot 0 is next, and then 1
     std::thread waits([&] { CHECK(context.call("later", later(500), 5000).ret == BERTH_RET_OK); });
     sleep_ms(20); // the caller's request has the lower slot: a ping that took it for its own would come to it first
     HeldPoint held("host.ping_claimed");
     REQUIRE(context.submit("later", later(60000), Record::callback, &pinged, &id) == BERTH_RET_OK);
+    REQUIRE(static_cast<uint32_t>(id) == 1);
     REQUIRE(held.reached_soon());
     for (int i = 0; i < 100; i++)
         REQUIRE(context.call("echo", "there", 5000) == Answer{0, "there"});
