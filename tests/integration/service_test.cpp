@@ -1,6 +1,7 @@
 // A service: several hosts, hosts that die, sockets passed by systemd.
 #include <csignal>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -122,6 +123,15 @@ TEST_CASE_FIXTURE(LeakChecked, "no service where one is demanded is UNAVAILABLE"
     berth_client client;
     CHECK(berth_connect(&options, &client) == BERTH_RET_UNAVAILABLE);
     CHECK(client.bits == 0);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a private supervisor that is demanded and forbidden at once is no argument") {
+    berth_options options{};
+    options.size = sizeof options;
+    options.flags = BERTH_PRIVATE | BERTH_NO_PRIVATE;
+    berth_client client;
+    CHECK(berth_connect(&options, &client) == BERTH_RET_INVALID_ARGUMENT);
+    CHECK(::fcntl(STDIN_FILENO, F_GETFD) >= 0);
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "a second service on the same socket refuses to start") {

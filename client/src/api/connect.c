@@ -23,6 +23,8 @@ static int connect_by(const struct berth_options *options, berth_client *out, ch
     return ret;
 }
 
+static int flags_can_be(uint32_t flags) { return flags <= BERTH_NO_PRIVATE; }
+
 int berth_connect(const struct berth_options *given, berth_client *out) {
     struct berth_options options = {.size = sizeof options};
     char why[WHY_BYTES] = "an argument cannot be";
@@ -33,7 +35,7 @@ int berth_connect(const struct berth_options *given, berth_client *out) {
         options = *given;
     if (options.why)
         memset(options.why, 0, sizeof *options.why);
-    if (out && (!given || given->size == sizeof *given) && !(options.flags & ~(BERTH_PRIVATE | BERTH_NO_PRIVATE)))
+    if (out && (!given || given->size == sizeof *given) && flags_can_be(options.flags))
         ret = connect_by(&options, out, why, sizeof why);
     if (options.why && ret == BERTH_RET_OK)
         reply_set(options.why, ret, "\xf6", 1);
