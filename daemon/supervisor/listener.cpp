@@ -38,6 +38,15 @@ UniqueFd new_socket() { return UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_
 
 const sockaddr *generic(const sockaddr_un &address) { return reinterpret_cast<const sockaddr *>(&address); }
 
+// Where a group may write, as it may by the umask of many users, no client takes the socket for ours.
+void create_folder(const std::filesystem::path &folder) {
+    mode_t before = ::umask(0);
+    ::umask(before | 022);
+    std::error_code ignored; // bind() has the better text
+    std::filesystem::create_directories(folder, ignored);
+    ::umask(before);
+}
+
 // Two daemons that start at once must not both find the socket stale.
 UniqueFd lock_folder(const std::filesystem::path &folder) {
     UniqueFd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -106,8 +115,7 @@ Result<std::unique_ptr<Listener>> Listener::bind(uv_loop_t *loop, const std::str
     if (!address)
         return address.error();
     auto folder = std::filesystem::absolute(path).parent_path();
-    std::error_code ignored; // bind() has the better text
-    std::filesystem::create_directories(folder, ignored);
+    create_folder(folder);
     UniqueFd lock = lock_folder(folder);
     auto cleared = clear_stale(path, *address);
     if (!cleared)
