@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include <charconv>
+#include <pwd.h>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -9,9 +11,25 @@
 namespace berth::cli {
 namespace {
 
+uint32_t uid_of(const std::string &user) {
+    uint32_t uid = 0;
+    auto [end, error] = std::from_chars(user.data(), user.data() + user.size(), uid);
+    if (error == std::errc() && end == user.data() + user.size() && uid != UINT32_MAX)
+        return uid;
+    const passwd *known = ::getpwnam(user.c_str());
+    if (!known)
+        throw CLI::ValidationError("--socket-owner", "no user '" + user + "'");
+    return known->pw_uid;
+}
+
 void add_connect(CLI::App *app, ConnectOptions &connect) {
     auto *socket = app->add_option("--socket", connect.socket, "The supervisor's socket");
-    app->add_flag("--private", connect.force_private, "Start a supervisor of our own")->excludes(socket);
+    auto *owner = app->add_option_function<std::string>(
+        "--socket-owner", [&connect](const std::string &user) { connect.socket_owner = uid_of(user); },
+        "Whose socket is trusted, too, beside root's and ours: a name or a uid");
+    app->add_flag("--private", connect.force_private, "Start a supervisor of our own")
+        ->excludes(socket)
+        ->excludes(owner);
     app->add_option("--modules", connect.module_dir, "Manifests for a supervisor of our own");
 }
 

@@ -1,6 +1,7 @@
 // What the command line says.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -8,8 +9,9 @@
 namespace berth::cli {
 
 struct ConnectOptions {
-    std::string socket;     // "": where libberth looks by itself
-    std::string module_dir; // "": the installed manifests
+    std::string socket;        // "": where libberth looks by itself
+    uint32_t socket_owner = 0; // a uid whose named socket is trusted, too; 0: nobody
+    std::string module_dir;    // "": the installed manifests
     bool force_private = false;
 };
 

@@ -13,6 +13,7 @@ Result<Client> connect(const ConnectOptions &options) {
     // A named socket is meant: no supervisor of our own when nobody answers there.
     raw.flags = options.force_private ? BERTH_PRIVATE : options.socket.empty() ? 0 : BERTH_NO_PRIVATE;
     raw.socket_path = or_null(options.socket);
+    raw.socket_owner = options.socket_owner;
     raw.module_dir = or_null(options.module_dir);
     berth_client client{};
     Reply why;

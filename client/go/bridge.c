@@ -51,14 +51,15 @@ void bg_take(uintptr_t block, uint8_t *to) {
     free(reply);
 }
 
-int bg_connect(uint32_t flags, const char *socket_path, const char *module_dir, uint64_t *client,
-               struct bg_answer *why) {
+int bg_connect(uint32_t flags, const char *socket_path, uint32_t socket_owner, const char *module_dir,
+               uint64_t *client, struct bg_answer *why) {
     struct berth_reply reply;
     struct berth_options options = {.size = sizeof options,
                                     .flags = flags,
                                     .socket_path = socket_path,
                                     .module_dir = module_dir,
-                                    .why = &reply};
+                                    .why = &reply,
+                                    .socket_owner = socket_owner};
     berth_client handle;
     int ret = berth_connect(&options, &handle);
     *client = handle.bits;

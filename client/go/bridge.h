@@ -32,8 +32,8 @@ struct bg_item {
 enum { BG_BATCH = 256 };
 
 /* `why` gets the text of a failure. */
-int bg_connect(uint32_t flags, const char *socket_path, const char *module_dir, uint64_t *client,
-               struct bg_answer *why);
+int bg_connect(uint32_t flags, const char *socket_path, uint32_t socket_owner, const char *module_dir,
+               uint64_t *client, struct bg_answer *why);
 int bg_disconnect(uint64_t client);
 int bg_status(uint64_t client, struct bg_answer *answer);
 int bg_call_static(uint64_t client, const char *module, const char *method, const uint8_t *request, size_t len,

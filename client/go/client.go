@@ -72,7 +72,7 @@ func connect(o options) (*Client, error) {
 	moduleDir, freeModuleDir := cStringOrNil(o.moduleDir)
 	defer freeModuleDir()
 	var answer C.struct_bg_answer
-	ret := Code(C.bg_connect(C.uint32_t(o.flags), socket, moduleDir, &c.bits, &answer))
+	ret := Code(C.bg_connect(C.uint32_t(o.flags), socket, C.uint32_t(o.owner), moduleDir, &c.bits, &answer))
 	if why := takeBlock(nil, &answer); ret != retOK {
 		return nil, failure("dial", o.socket, ret, why)
 	}

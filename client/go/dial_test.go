@@ -76,3 +76,29 @@ func TestDialSaysWhichSocketDoesNotAdmitUs(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestDialTrustsAnotherUsersSocketWhereItIsSaid(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	deserted := filepath.Join(t.TempDir(), "deserted.sock")
+	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: deserted, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+	if err := os.Chown(deserted, 47211, 47211); err != nil {
+		t.Fatal(err)
+	}
+	for owner, want := range map[uint32]string{
+		0:     "cannot trust " + deserted + ": it belongs to user 47211",
+		47212: "cannot trust " + deserted + ": it belongs to user 47211",
+		47211: "cannot connect to " + deserted + ": Connection refused",
+	} {
+		_, err = berth.Dial(background(t), berth.WithSocket(deserted), berth.WithSocketOwner(owner), berth.WithoutPrivate())
+		if text := textOf(t, err, berth.ErrUnavailable); text != want {
+			t.Error(text)
+		}
+	}
+}

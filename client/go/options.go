@@ -11,12 +11,17 @@ type Option func(*options)
 type options struct {
 	flags     uint32
 	socket    string
+	owner     uint32
 	moduleDir string
 	log       logger
 }
 
 // WithSocket names the service's socket, instead of $BERTH_SOCKET and the usual places.
 func WithSocket(path string) Option { return func(o *options) { o.socket = path } }
+
+// WithSocketOwner trusts that user's socket, too, where it is named (WithSocket, $BERTH_SOCKET): else it must belong to
+// root or to this process's effective user, and so must who listens there.
+func WithSocketOwner(uid uint32) Option { return func(o *options) { o.owner = uid } }
 
 // WithModuleDir names the folders of manifests for a private supervisor, a colon between.
 func WithModuleDir(path string) Option { return func(o *options) { o.moduleDir = path } }

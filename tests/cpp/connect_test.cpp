@@ -46,6 +46,18 @@ class ForbiddenSocket {
     int fd_;
 };
 
+// A socket where nobody listens, of somebody else's.
+std::string deserted_socket(const std::string &path, uid_t owner) {
+    int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
+    ::close(fd);
+    REQUIRE(::chown(path.c_str(), owner, owner) == 0);
+    return path;
+}
+
 // On a thread that opens files and sockets as somebody else, where this program is root's.
 void unprivileged(const std::function<void()> &body) {
     std::thread thread([&] {
@@ -100,6 +112,23 @@ TEST_CASE_FIXTURE(LeakChecked, "a socket that does not admit us is DENIED, with 
     unprivileged([&] { client = Client::connect(service_at(socket.path())); });
     REQUIRE(client.ret() == BERTH_RET_DENIED);
     CHECK(client.error().text() == "cannot connect to " + socket.path() + ": Permission denied");
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "a named socket of another user is trusted where the caller says so") {
+    if (::geteuid() != 0) {
+        MESSAGE("not root: not tested");
+        return;
+    }
+    TempDir folder;
+    ConnectOptions options = service_at(deserted_socket(folder / "sock", 47211));
+    CHECK(Client::connect(options).error().message() ==
+          "UNAVAILABLE: cannot trust " + options.socket_path + ": it belongs to user 47211");
+    options.supervisor = ConnectOptions::Supervisor::Any;
+    CHECK(Client::connect(options).ret() == BERTH_RET_UNAVAILABLE);
+    options = service_at(options.socket_path);
+    options.socket_owner = 47211;
+    CHECK(Client::connect(options).error().message() ==
+          "UNAVAILABLE: cannot connect to " + options.socket_path + ": Connection refused");
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "data on a request's way is no answer, and nobody has to read it") {

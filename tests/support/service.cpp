@@ -47,7 +47,8 @@ int listening_socket(const std::string &path) {
 
 } // namespace
 
-Service::Service(const Options &options) : socket_(folder_ / "berthd.sock"), uid_(options.uid) {
+Service::Service(const Options &options)
+    : socket_(options.socket.empty() ? folder_ / "berthd.sock" : options.socket), uid_(options.uid) {
     if (uid_ != 0)
         REQUIRE(::chown(folder_.path().c_str(), uid_, uid_) == 0);
     modules_ = options.modules.empty() ? needed_variable("BERTH_MODULE_DIR") : options.modules;

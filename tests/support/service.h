@@ -14,6 +14,7 @@ class Service {
         std::string modules;   // folder; empty: the build tree's
         bool by_systemd = false; // pass the listening socket as systemd does
         uid_t uid = 0;           // as that user and its group of the same number; 0: as the test
+        std::string socket;      // its path; empty: one in a folder of its own
     };
     Service() : Service(Options{}) {}
     explicit Service(const Options &options);

@@ -98,7 +98,8 @@ enum berth_ret {
     BERTH_RET_WORKER_DIED = 10,      /* payload: CBOR map, see below */
     BERTH_RET_RECYCLED = 11,         /* rejected or cut off, because the context is being closed: by this host, or by the
                                         supervisor, which is stopped in order; the text says why */
-    BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; or it is gone and none came after it */
+    BERTH_RET_UNAVAILABLE = 12,      /* no supervisor, none could be started; the named socket is not to be trusted; or
+                                        it is gone and none came after it */
     BERTH_RET_DENIED = 13,           /* no right to connect to the service's socket (with BERTH_NO_PRIVATE; else a private
                                         supervisor is started) or run berthd; open: the service may not be its user, or
                                         the host has other rights than when it connected, and is to connect again */
@@ -134,11 +135,15 @@ struct berth_options {
     uint32_t size;               /* sizeof(struct berth_options) */
     uint32_t flags;              /* BERTH_PRIVATE or BERTH_NO_PRIVATE, or 0: the service, else a private supervisor */
     const char *socket_path;     /* of the service; NULL: $BERTH_SOCKET; else the first that answers of
-                                    $XDG_RUNTIME_DIR/berth/berthd.sock and /run/berth/berthd.sock */
+                                    $XDG_RUNTIME_DIR/berth/berthd.sock and /run/berth/berthd.sock; only one that is to
+                                    be trusted: see berth_connect */
     const char *module_dir;      /* manifests for a private supervisor; NULL: $BERTH_MODULE_DIR; else the installed */
     struct berth_reply *why;     /* NULL: not wanted. Gets the reason of a failure, with path and cause; on success its
                                     payload is CBOR null. Give it back with berth_reply_free */
-    uint64_t reserved[3];        /* zero */
+    uint32_t socket_owner;       /* a uid whose socket is trusted where it is named (socket_path, $BERTH_SOCKET), beside
+                                    root's and those of the process's effective user; 0: nobody else's */
+    uint32_t reserved0;          /* zero */
+    uint64_t reserved[2];        /* zero */
 };
 #define BERTH_PRIVATE    1u      /* own supervisor, even where a service runs; it ends with the connection */
 #define BERTH_NO_PRIVATE 2u      /* never start one */
@@ -197,6 +202,14 @@ enum {
  * ends with this connection). options == NULL: all defaults. *out is 0 when it fails. A process may have several
  * connections. Bounded: 10 s for the supervisor's greeting. options->why, where there is one, is filled whatever it
  * returns.
+ *
+ * Trust. A socket that nobody named is used only in a folder that nobody else can write: it, and all above it, belong
+ * to root or the process's effective user, and neither group nor others may write there (above it they may where the
+ * sticky bit is set, as in /tmp); the socket is no symbolic link, and root or that user listens. Else it is passed
+ * over, as one where nobody answers is. One that was named must belong to root, that user or socket_owner, and so
+ * must who listens: else it is UNAVAILABLE, and no private supervisor is started in its stead. The text says of each
+ * address what was wrong. The same holds whenever the library connects again.
+ *
  * Returns: OK; UNAVAILABLE; DENIED; PROTOCOL (it speaks no version that we do); EXHAUSTED; INVALID_ARGUMENT. */
 int berth_connect(const struct berth_options *options, berth_client *out);
 

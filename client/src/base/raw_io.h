@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +47,18 @@ static inline int raw_above_stdio(long fd) {
     long up = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1, 0, 0);
     raw_close((int)fd);
     return (int)up;
+}
+
+/* As fstatat(2). 0 or -errno. */
+static inline int raw_stat(int at, const char *path, struct stat *out, int flags) {
+    int saved = errno;
+    int rc = fstatat(at, path, out, flags) == 0 ? 0 : -errno;
+    errno = saved;
+    return rc;
+}
+
+static inline int raw_is_same_file(const struct stat *one, const struct stat *other) {
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
 /* poll(2) until `deadline_ns` of CLOCK_MONOTONIC (0: without end), however many signals the thread handles meanwhile.

@@ -52,7 +52,7 @@ void client_unwatch(struct client *client, int fd) {
     raw_syscall(SYS_epoll_ctl, client->epoll, EPOLL_CTL_DEL, fd, 0, 0);
 }
 
-static int init(struct client *client, const char *path, uint32_t pid) {
+static int init(struct client *client, const char *path, const struct socket_trust *trust, uint32_t pid) {
     client->supervisor_pidfd = *path ? -1 : raw_above_stdio(raw_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0));
     client->epoll = raw_above_stdio(raw_syscall(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0));
     pthread_mutex_init(&client->send_lock, NULL);
@@ -62,7 +62,7 @@ static int init(struct client *client, const char *path, uint32_t pid) {
     callback_pool_init(&client->callback_pool, &client->alarm);
     int rc = alarm_init(&client->alarm);
     if (rc == 0)
-        rc = service_address_init(&client->service, *path ? path : NULL, client->socket);
+        rc = service_address_init(&client->service, *path ? path : NULL, trust, client->socket);
     if (rc == 0)
         rc = client_watch(client, client->socket, EPOLLIN, CLIENT_TAG_SOCKET);
     if (rc == 0)
@@ -70,13 +70,13 @@ static int init(struct client *client, const char *path, uint32_t pid) {
     return rc == 0 ? client_watch(client, client->alarm.timer, EPOLLIN, CLIENT_TAG_TIMER) : rc;
 }
 
-struct client *client_new(int socket, const char *path, uint32_t pid) {
+struct client *client_new(int socket, const char *path, const struct socket_trust *trust, uint32_t pid) {
     struct client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
     client->socket = socket;
     client->reattach.socket = -1;
-    if (init(client, path, pid) == 0)
+    if (init(client, path, trust, pid) == 0)
         client->handle = handle_new(&berth_clients, client);
     if (client->handle)
         return client;

@@ -75,9 +75,9 @@ struct client {
 
 extern struct handle_table berth_clients;
 
-/* Over a socket whose hands are shaken, which stays the caller's where it fails; path: the service's, "" for a private
- * supervisor of that pid. NULL: no memory, descriptors or handles. */
-struct client *client_new(int socket, const char *path, uint32_t pid);
+/* Over a socket whose hands are shaken, which stays the caller's where it fails; path: the service's, found by that
+ * trust, "" for a private supervisor of that pid. NULL: no memory, descriptors or handles. */
+struct client *client_new(int socket, const char *path, const struct socket_trust *trust, uint32_t pid);
 struct client *client_acquire(berth_client handle);
 void client_retain(struct client *client);
 void client_release(struct client *client);

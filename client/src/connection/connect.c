@@ -9,10 +9,12 @@
 
 #include "base/raw_io.h"
 #include "connection/control_thread.h"
+#include "connection/service_socket.h"
 #include "kill_point.h"
 
 #define HELLO_TIMEOUT_MS 10000
 #define FAILED_END_MS 5000u
+#define CAUSE_BYTES 320
 
 /* What has been found out on the way. */
 struct search {
@@ -20,6 +22,7 @@ struct search {
     uint32_t supervisor_pid;
     struct private_supervisor own;
     char path[PATH_MAX]; /* that was tried last; empty: of a private supervisor */
+    struct socket_trust trust;
     char *why;
     size_t why_size;
 };
@@ -33,11 +36,14 @@ __attribute__((format(printf, 2, 3))) static void say(struct search *search, con
     va_end(arguments);
 }
 
-static int try_service(struct search *search, const char *path) {
+static int try_service(struct search *search, const char *path, int searched) {
+    char cause[CAUSE_BYTES] = "";
     snprintf(search->path, sizeof search->path, "%s", path);
-    search->socket = control_socket_connect(path);
+    search->trust.searched = searched;
+    search->socket = service_socket_connect(path, &search->trust, cause, sizeof cause);
     if (search->socket < 0)
-        say(search, "%scannot connect to %s: %s", *search->why ? "; " : "", path, strerrordesc_np(-search->socket));
+        say(search, "%scannot %s %s: %s", *search->why ? "; " : "", *cause ? "trust" : "connect to", path,
+            *cause ? cause : strerrordesc_np(-search->socket));
     return search->socket >= 0;
 }
 
@@ -47,18 +53,23 @@ static int find_service(struct search *search, const struct berth_options *optio
     if (!named)
         named = secure_getenv("BERTH_SOCKET");
     if (named && *named)
-        return try_service(search, named);
-    if (runtime && snprintf(path, sizeof path, "%s/berth/berthd.sock", runtime) < (int)sizeof path &&
-        try_service(search, path))
+        return try_service(search, named, 0);
+    if (runtime && *runtime && snprintf(path, sizeof path, "%s/berth/berthd.sock", runtime) < (int)sizeof path &&
+        try_service(search, path, 1))
         return 1;
-    return try_service(search, "/run/berth/berthd.sock");
+    return try_service(search, "/run/berth/berthd.sock", 1);
+}
+
+/* Where a caller means one service, and that is somebody else's, a supervisor of our own is no answer. */
+static int is_refused(const struct search *search) {
+    return search->socket == SOCKET_DISTRUSTED && !search->trust.searched;
 }
 
 static int find_supervisor(struct search *search, const struct berth_options *options) {
     char why[256] = "";
     if (!(options->flags & BERTH_PRIVATE) && find_service(search, options))
         return 1;
-    if (options->flags & BERTH_NO_PRIVATE)
+    if ((options->flags & BERTH_NO_PRIVATE) || is_refused(search))
         return 0;
     search->path[0] = 0;
     search->socket = private_supervisor_start(options->module_dir, &search->own, why, sizeof why);
@@ -134,7 +145,7 @@ static int shake_hands(struct search *search) {
 }
 
 static struct client *start(struct search *search) {
-    struct client *client = client_new(search->socket, search->path, search->supervisor_pid);
+    struct client *client = client_new(search->socket, search->path, &search->trust, search->supervisor_pid);
     if (client) {
         client->own_supervisor = search->own;
         if (control_thread_start(client) == 0)
@@ -156,6 +167,9 @@ int connection_open(const struct berth_options *options, struct client **out, ch
     }
     search->why = why;
     search->why_size = why_size;
+    search->socket = -ENOENT;
+    search->trust.own = (uint32_t)geteuid();
+    search->trust.said = options->socket_owner;
     int ret = find_supervisor(search, options) ? shake_hands(search) : ret_of(search->socket);
     *out = ret == BERTH_RET_OK ? start(search) : NULL;
     if (ret == BERTH_RET_OK && !*out)

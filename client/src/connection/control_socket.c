@@ -7,9 +7,6 @@
 
 #include "base/raw_io.h"
 
-#define CONNECT_TIMEOUT_MS 1000
-#define CONNECT_AGAIN_MS 5u
-
 static uint64_t deadline_of(int timeout_ms) { return berth_now_ns() + (uint64_t)timeout_ms * 1000000u; }
 
 int control_socket_try(const char *path) {
@@ -34,13 +31,13 @@ int control_socket_try(const char *path) {
     return fd;
 }
 
-int control_socket_connect(const char *path) {
-    /* EAGAIN: the listener's backlog is full. It is drained as fast as the daemon accepts; wait for it, bounded. */
-    uint64_t deadline = deadline_of(CONNECT_TIMEOUT_MS);
-    int fd;
-    while ((fd = control_socket_try(path)) == -EAGAIN && berth_now_ns() < deadline)
-        raw_pause(CONNECT_AGAIN_MS);
-    return fd;
+int control_socket_peer(int socket, uint32_t *uid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    long rc = raw_syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&size);
+    if (rc == 0)
+        *uid = peer.uid;
+    return (int)rc;
 }
 
 #define ROOM_FOR_IDS CMSG_SPACE(sizeof(struct ucred))

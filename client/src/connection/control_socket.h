@@ -13,10 +13,10 @@ struct control_packet {
     uint8_t bytes[BERTH_CONTROL_MAX_PACKET];
 };
 
-/* A connected SEQPACKET socket to `path`, or -errno. */
-int control_socket_connect(const char *path);
-/* The same without waiting for a listener that is behind: -EAGAIN. */
+/* A connected SEQPACKET socket to `path`, or -errno; -EAGAIN: the listener is behind. */
 int control_socket_try(const char *path);
+/* Who listens there, or did when it began. 0 or -errno. */
+int control_socket_peer(int socket, uint32_t *uid);
 
 /* Sends, and waits for nothing; a connection's first packet finds room. Descriptors stay the caller's. 0, -EAGAIN: no
  * room now, or -errno. */

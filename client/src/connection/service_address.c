@@ -6,14 +6,8 @@
 #include <string.h>
 
 #include "base/raw_io.h"
-
-static int peer_uid(int socket, uint32_t *uid) {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    long rc = raw_syscall(SYS_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&size);
-    *uid = peer.uid;
-    return (int)rc;
-}
+#include "connection/control_socket.h"
+#include "connection/service_socket.h"
 
 /* The host may change its folder. */
 static char *absolute(const char *path) {
@@ -27,9 +21,11 @@ static char *absolute(const char *path) {
     return out;
 }
 
-int service_address_init(struct service_address *address, const char *path, int socket) {
-    if (!path || peer_uid(socket, &address->uid) != 0)
+int service_address_init(struct service_address *address, const char *path, const struct socket_trust *trust,
+                         int socket) {
+    if (!path || control_socket_peer(socket, &address->uid) != 0)
         return 0;
+    address->trust = *trust;
     int saved = errno;
     address->path = absolute(path);
     errno = saved;
@@ -38,7 +34,12 @@ int service_address_init(struct service_address *address, const char *path, int 
 
 void service_address_deinit(struct service_address *address) { free(address->path); }
 
-int service_address_is_trusted(const struct service_address *address, int socket) {
+int service_address_connect(const struct service_address *address) {
     uint32_t uid;
-    return peer_uid(socket, &uid) == 0 && (uid == 0 || uid == address->uid);
+    char why[1];
+    int fd = service_socket_try(address->path, &address->trust, why, sizeof why);
+    if (fd < 0 || (control_socket_peer(fd, &uid) == 0 && (uid == 0 || uid == address->uid)))
+        return fd;
+    raw_close(fd);
+    return SOCKET_DISTRUSTED;
 }

@@ -4,15 +4,19 @@
 
 #include <stdint.h>
 
+#include "connection/socket_trust.h"
+
 struct service_address {
-    char *path;   /* of its socket; NULL: a private supervisor, from which there is no way back */
-    uint32_t uid; /* who listened there first: besides root the only one that is believed later */
+    char *path;                /* of its socket; NULL: a private supervisor, from which there is no way back */
+    struct socket_trust trust; /* by which it was found; it holds later, too */
+    uint32_t uid;              /* who listened there first: besides root the only one that is believed later */
 };
 
 /* `path` is copied, and `socket` connected to it; path NULL: private. 0 or -errno. */
-int service_address_init(struct service_address *address, const char *path, int socket);
+int service_address_init(struct service_address *address, const char *path, const struct socket_trust *trust,
+                         int socket);
 void service_address_deinit(struct service_address *address);
-/* Whether a socket that is connected to the path leads to one who is believed. */
-int service_address_is_trusted(const struct service_address *address, int socket);
+/* A socket that is connected to one who is believed, or -errno. Waits for nothing. */
+int service_address_connect(const struct service_address *address);
 
 #endif

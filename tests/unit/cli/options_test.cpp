@@ -64,6 +64,15 @@ TEST_CASE("how to connect is said to every subcommand") {
     CHECK(std::get<BenchOptions>(parse({"bench", "--modules", "/d"})).connect.module_dir == "/d");
 }
 
+TEST_CASE("whose socket is trusted is a user's name or number") {
+    CHECK(call({"m", "f", "--socket", "/s"}).connect.socket_owner == 0);
+    CHECK(call({"m", "f", "--socket", "/s", "--socket-owner", "4711"}).connect.socket_owner == 4711);
+    CHECK(std::get<StatusOptions>(parse({"status", "--socket-owner", "root"})).connect.socket_owner == 0);
+    for (const char *user : {"", "no such user", "-1", "4294967295", "4294967296", "47x"})
+        CHECK(refused({"status", "--socket-owner", user}) == kExitUsage);
+    CHECK(refused({"status", "--private", "--socket-owner", "root"}) == kExitUsage);
+}
+
 TEST_CASE("crashes takes its flag, and reset a module") {
     CHECK(std::get<CrashesOptions>(parse({"crashes", "--json", "--socket", "/s"})).json);
     CHECK(std::get<CrashesOptions>(parse({"crashes", "--socket", "/s"})).connect.socket == "/s");

@@ -105,7 +105,9 @@ pub struct berth_options {
     pub socket_path: *const ::std::os::raw::c_char,
     pub module_dir: *const ::std::os::raw::c_char,
     pub why: *mut berth_reply,
-    pub reserved: [u64; 3usize],
+    pub socket_owner: u32,
+    pub reserved0: u32,
+    pub reserved: [u64; 2usize],
 }
 #[test]
 fn bindgen_test_layout_berth_options() {
@@ -194,6 +196,40 @@ fn bindgen_test_layout_berth_options() {
         );
     }
     test_field_why();
+    fn test_field_socket_owner() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<berth_options>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).socket_owner) as usize - ptr as usize
+            },
+            32usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(berth_options),
+                "::",
+                stringify!(socket_owner)
+            )
+        );
+    }
+    test_field_socket_owner();
+    fn test_field_reserved0() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::std::mem::MaybeUninit::<berth_options>::uninit();
+                let ptr = uninit.as_ptr();
+                ::std::ptr::addr_of!((*ptr).reserved0) as usize - ptr as usize
+            },
+            36usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(berth_options),
+                "::",
+                stringify!(reserved0)
+            )
+        );
+    }
+    test_field_reserved0();
     fn test_field_reserved() {
         assert_eq!(
             unsafe {
@@ -201,7 +237,7 @@ fn bindgen_test_layout_berth_options() {
                 let ptr = uninit.as_ptr();
                 ::std::ptr::addr_of!((*ptr).reserved) as usize - ptr as usize
             },
-            32usize,
+            40usize,
             concat!(
                 "Offset of field: ",
                 stringify!(berth_options),

@@ -68,6 +68,8 @@ fn assertions() -> String {
             socket_path,
             module_dir,
             why,
+            socket_owner,
+            reserved0,
             reserved
         }
     );

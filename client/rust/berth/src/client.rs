@@ -107,15 +107,23 @@ impl Client {
 pub struct ClientOptions {
     socket_path: Option<CString>,
     module_dir: Option<CString>,
+    socket_owner: u32,
     flags: u32,
     invalid: Option<&'static str>,
 }
 
 impl ClientOptions {
     /// The service's socket. Unless set: `$BERTH_SOCKET`, else the first that answers of
-    /// `$XDG_RUNTIME_DIR/berth/berthd.sock` and `/run/berth/berthd.sock`.
+    /// `$XDG_RUNTIME_DIR/berth/berthd.sock` and `/run/berth/berthd.sock`, in a folder that nobody else can write.
     pub fn socket_path(mut self, path: impl AsRef<Path>) -> Self {
         self.socket_path = self.c_path(path.as_ref());
+        self
+    }
+
+    /// A user whose socket is trusted, too, where it is named ([`socket_path`](Self::socket_path), `$BERTH_SOCKET`):
+    /// else it must belong to root or to this process's effective user, and so must who listens there.
+    pub fn socket_owner(mut self, uid: u32) -> Self {
+        self.socket_owner = uid;
         self
     }
 
@@ -150,7 +158,9 @@ impl ClientOptions {
             socket_path: pointer(&self.socket_path),
             module_dir: pointer(&self.module_dir),
             why: std::ptr::null_mut(),
-            reserved: [0; 3],
+            socket_owner: self.socket_owner,
+            reserved0: 0,
+            reserved: [0; 2],
         };
         let mut handle = sys::berth_client { bits: 0 };
         // SAFETY: the options hold for the call, a place for the handle, and the reply gets filled.

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -99,10 +101,29 @@ fn not_admitted(folder: &Folder) {
     );
 }
 
+/// A socket of another user's, where nobody listens. Only root can make one.
+fn owner(folder: &Folder) {
+    let deserted = folder.file("deserted.sock");
+    drop(UnixListener::bind(&deserted).unwrap());
+    let path = CString::new(deserted.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a terminated path.
+    if unsafe { libc::chown(path.as_ptr(), 47211, 47211) } != 0 {
+        println!("not root: not tested");
+        return;
+    }
+    let named = || Client::options().no_private().socket_path(&deserted);
+    let distrusted = format!("cannot trust {}", said_of(&deserted, "it belongs to user 47211"));
+    let reached = format!("cannot connect to {}", said_of(&deserted, "Connection refused"));
+    assert_eq!(why(named()), ("UNAVAILABLE", distrusted.clone()));
+    assert_eq!(why(named().socket_owner(47212)), ("UNAVAILABLE", distrusted));
+    assert_eq!(why(named().socket_owner(47211)), ("UNAVAILABLE", reached));
+}
+
 #[test]
 fn a_connect_that_fails_names_path_and_cause() {
     let folder = Folder::new();
     no_service(&folder);
     no_supervisor_to_start(&folder);
     not_admitted(&folder);
+    owner(&folder);
 }

@@ -14,8 +14,9 @@ struct ConnectOptions {
         Service  // never start one
     };
     Supervisor supervisor = Supervisor::Any;
-    std::string socket_path; // of the service
-    std::string module_dir;  // manifests for a private supervisor
+    std::string socket_path;        // of the service
+    std::string module_dir;         // manifests for a private supervisor
+    std::uint32_t socket_owner = 0; // a uid whose socket is trusted where it is named, beside root's and one's own
 };
 
 struct OpenOptions {
@@ -35,6 +36,7 @@ class Client {
                                                                                 : 0;
         raw.socket_path = options.socket_path.empty() ? nullptr : options.socket_path.c_str();
         raw.module_dir = options.module_dir.empty() ? nullptr : options.module_dir.c_str();
+        raw.socket_owner = options.socket_owner;
         berth_client handle{};
         Reply why;
         raw.why = why.raw();
