@@ -36,8 +36,8 @@
  *     192 MiB of address space (sparse, only what is used becomes memory, also in a host that locks its memory; not in
  *     core dumps), and two threads, each had when first needed: one runs callbacks of answers (berth_submit,
  *     berth_open_submit, berth_close), one those of berth_listen; a connection keeps two of them for the contexts to
- *     come, and where they come and go the descriptors and address space of one, unless the process is near a limit
- *     to either;
+ *     come, and where they come and go the descriptors and address space of one, for a second, unless the process is
+ *     near a limit to either;
  *   - with a private supervisor, where the host is given orphans (PID 1 of a container, a subreaper), one child without
  *     an exit signal, which wait() sees with __WALL or __WCLONE only, and which berth_disconnect collects. No SIGCHLD
  *     comes from it; one does where a library leaves processes behind.

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/raw_io.h"
+
+#define KEEP_NS 1000000000u
 
 static void destroy(struct channel_parts *parts) {
     segment_destroy(&parts->segment);
@@ -68,23 +71,40 @@ static int limits_leave_room(int descriptor) {
            descriptors_left(descriptor);
 }
 
-static void fill(struct channel_spare *spare) {
+static uint64_t fill(struct channel_spare *spare) {
     struct channel_parts *none = NULL, *parts = malloc(sizeof *parts);
+    uint64_t now = berth_now_ns();
+    __atomic_store_n(&spare->made_ns, now, __ATOMIC_RELAXED);
     if (!parts || make(parts) != 0) {
         free(parts);
-    } else if (!__atomic_compare_exchange_n(&spare->parts, &none, parts, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        return 0;
+    }
+    if (!__atomic_compare_exchange_n(&spare->parts, &none, parts, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         destroy(parts);
         free(parts);
     }
+    return now + KEEP_NS;
 }
 
-void channel_spare_fill(struct channel_spare *spare, int descriptor) {
+uint64_t channel_spare_fill(struct channel_spare *spare, int descriptor) {
     int saved = errno;
+    uint64_t due = 0;
     __atomic_store_n(&spare->closed, 1, __ATOMIC_RELAXED);
     if (__atomic_load_n(&spare->wanted, __ATOMIC_RELAXED) && !__atomic_load_n(&spare->parts, __ATOMIC_RELAXED) &&
         limits_leave_room(descriptor))
-        fill(spare);
+        due = fill(spare);
     errno = saved;
+    return due;
+}
+
+uint64_t channel_spare_tick(struct channel_spare *spare, uint64_t now) {
+    if (!__atomic_load_n(&spare->parts, __ATOMIC_ACQUIRE))
+        return 0;
+    uint64_t due = __atomic_load_n(&spare->made_ns, __ATOMIC_RELAXED) + KEEP_NS;
+    if (now < due)
+        return due;
+    channel_spare_drop(spare);
+    return 0;
 }
 
 void channel_spare_drop(struct channel_spare *spare) {

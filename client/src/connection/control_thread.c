@@ -236,6 +236,7 @@ static void *run(void *argument) {
         callback_pool_join(&client->callback_pool);
         due = clock_sooner(due, reattach_tick(client, berth_now_ns()));
         due = clock_sooner(due, closings_say_again(client, berth_now_ns()));
+        due = clock_sooner(due, channel_spare_tick(&client->spare, berth_now_ns()));
         if (due)
             alarm_ring_at(&client->alarm, due);
     }

@@ -15,7 +15,7 @@ using namespace berth::test;
 namespace {
 
 // As a connection has it that was opened, closed and opened again.
-channel_spare wanted() { return {nullptr, 1, 1}; }
+channel_spare wanted() { return {nullptr, 0, 1, 1}; }
 
 // A process's soft limit, for a while.
 class Limit {
@@ -96,6 +96,21 @@ TEST_CASE("a spare is made only where an open has come after a close") {
     CHECK(third.segment_fd == fd);
     for (channel_parts *parts : {&first, &second, &third})
         give_back(*parts);
+}
+
+TEST_CASE("a spare that nobody comes for is dropped after a second") {
+    constexpr uint64_t kSecond = 1'000'000'000;
+    channel_spare spare = wanted();
+    CHECK(channel_spare_tick(&spare, 5) == 0);
+    size_t before = entries("/proc/self/fd");
+    channel_spare_fill(&spare, 0);
+    uint64_t due = spare.made_ns + kSecond;
+    CHECK(channel_spare_tick(&spare, spare.made_ns) == due);
+    CHECK(channel_spare_tick(&spare, due - 1) == due);
+    REQUIRE(spare.parts);
+    CHECK(channel_spare_tick(&spare, due) == 0);
+    CHECK_FALSE(spare.parts);
+    CHECK(entries("/proc/self/fd") == before);
 }
 
 TEST_CASE("a spare that is dropped leaves nothing behind") {
