@@ -27,6 +27,14 @@ std::string list_text(const Json &list) {
     return text.empty() ? "-" : text;
 }
 
+// The users whose workers say something else of a module; what that is, --json has.
+std::string uids_text(const Json &differs) {
+    Json uids = Json::array();
+    for (const auto &words : differs)
+        uids.push_back(words.is_object() && words.contains("uid") ? words["uid"] : words);
+    return "uid " + list_text(uids);
+}
+
 std::string cell_text(const std::string &key, const Json &value) {
     if (value.is_null())
         return "-";
@@ -35,7 +43,7 @@ std::string cell_text(const std::string &key, const Json &value) {
     if (value.is_number() && ends_with(key, "_bytes"))
         return human_bytes(value.get<double>());
     if (value.is_array())
-        return list_text(value);
+        return key == "differs" ? uids_text(value) : list_text(value);
     return dump(value);
 }
 

@@ -36,8 +36,8 @@ uint64_t wall_clock_ms() {
 WorkerDeath death_of(const Worker &worker, WorkerState was, const ProcessEnd &end) {
     WorkerDeath death;
     death.module = worker.name();
-    death.version = worker.module()->version;
-    death.method_names = worker.module()->method_names;
+    death.version = worker.words().version;
+    death.method_names = worker.words().method_names;
     death.pid = worker.pid();
     death.uid = worker.uid();
     death.uses = worker.uses();

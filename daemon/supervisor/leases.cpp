@@ -76,7 +76,7 @@ bool Pool::lease(PendingOpen &open, Worker &worker) {
                             .with_bytes(BERTH_KEY_TOKEN, secret)
                             .with(BERTH_KEY_GENERATION, worker.uses())
                             .with(BERTH_KEY_PID, static_cast<uint64_t>(worker.pid()))
-                            .with_bytes(BERTH_KEY_METHODS, module.methods)
+                            .with_bytes(BERTH_KEY_METHODS, worker.words().methods)
                             .with(BERTH_KEY_DRAIN_MS, module.manifest.drain_timeout_ms)
                             .with(BERTH_KEY_TEARDOWN_MS, module.manifest.teardown_timeout_ms)
                             .with(BERTH_KEY_START_GRACE_MS, module.manifest.start_grace_ms)

@@ -25,15 +25,6 @@ size_t sequence_length(std::string_view text) {
     return point < kLeast[length] || point > 0x10ffff || surrogate || c1_control ? 0 : length;
 }
 
-// `text` without the sequence that the cut at `most` bytes would split.
-std::string_view cut(std::string_view text, size_t most) {
-    if (text.size() <= most)
-        return text;
-    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
-        most--;
-    return text.substr(0, most);
-}
-
 } // namespace
 
 std::string printable(std::string_view line) {
@@ -51,6 +42,14 @@ std::string printable(std::string_view line) {
         line.remove_prefix(length);
     }
     return out;
+}
+
+std::string_view cut(std::string_view text, size_t most) {
+    if (text.size() <= most)
+        return text;
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
+        most--;
+    return text.substr(0, most);
 }
 
 void LineSplitter::take(std::string_view part) {

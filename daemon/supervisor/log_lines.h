@@ -29,6 +29,9 @@ class LineSplitter {
 // UTF-8 with tabs stays; every other byte becomes \xNN.
 std::string printable(std::string_view line);
 
+// `text` up to `most` bytes, without the sequence that this would split.
+std::string_view cut(std::string_view text, size_t most);
+
 // The last lines, for the report of a death.
 class LogTail {
   public:

@@ -12,6 +12,7 @@
 #include "supervisor/identity.h"
 #include "supervisor/manifest.h"
 #include "supervisor/quarantine.h"
+#include "supervisor/words_book.h"
 
 namespace berth {
 
@@ -19,13 +20,8 @@ struct Module {
     Manifest manifest;
     bool current = true; // still in the catalogue
 
-    // As the last worker that got ready told it.
-    std::string version;
-    std::string methods;      // ids, 4 bytes each
-    std::string method_names; // a newline between
-
-    std::string last_error; // of the last worker that did not get ready; empty after one that did
-    Backoff backoff;        // of spares
+    WordsBook words; // of its workers
+    Backoff backoff; // of spares
     std::set<Identity> users; // for which spares are kept, beside the daemon's own
 
     std::deque<pid_t> teardown_line; // workers that wait for one of max_recycling to be done

@@ -144,6 +144,7 @@ void Pool::timed_out(ContextId context) {
     if (found == opens_.end())
         return;
     auto module = find_module(found->module);
+    auto error = module ? module->words.of(found->host->uid()).error : "";
     if (!module)
         refuse(*found, kRetNoModule, unknown_module(found->module));
     else if (at_limit(*module) && expects_returns_)
@@ -158,7 +159,7 @@ void Pool::timed_out(ContextId context) {
         refuse(*found, kRetExhausted,
                fmt::format("module '{}': no worker got ready in {} ms{}{}{}", found->module, found->timeout_ms,
                            crash_wait_ms(*module, found->host->uid()) ? "; they crash, and new ones are held back" : "",
-                           module->last_error.empty() ? "" : "; the last one: ", module->last_error));
+                           error.empty() ? "" : "; the last one: ", error));
     opens_.erase(found);
 }
 

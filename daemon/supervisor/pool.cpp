@@ -86,7 +86,7 @@ Result<bool> Pool::spawn_process(const std::shared_ptr<Module> &module, const Id
     auto worker = Worker::spawn(loop_, config_.worker_program, config_.service, module, identity, *this);
     if (!worker) {
         module->backoff.failed(now_ms());
-        module->last_error = worker.error().text;
+        module->words.failed(identity.uid, worker.error().text);
         log::error("module {}: {}", module->manifest.name, worker.error().text);
         return worker.error();
     }
@@ -144,11 +144,12 @@ void Pool::on_worker_ready(Worker &worker) {
     plan_upkeep(kUpkeepAfterMs);
 }
 
-void Pool::on_worker_load_failed(Worker &worker, const std::string &text) {
+void Pool::on_worker_load_failed(Worker &worker, const std::string &said) {
+    std::string text(cut(said, WordsBook::kMostError));
     worker.settle_start();
     worker.apply(WorkerEvent::LoadFailed, kLoadFailedBoundMs, "did not end after its module failed to load");
     auto &module = *worker.module();
-    module.last_error = text;
+    module.words.failed(worker.uid(), text);
     module.backoff.failed(now_ms());
     log::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
     while (module.current && refuse_first(worker.name(), of(worker), kRetErr, text)) {
@@ -163,7 +164,7 @@ void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
                                                       worker.kill_reason().empty() ? "" : "; killed: ",
                                                       worker.kill_reason())
                                         : no_worker(module, end.not_started);
-    module.last_error = text; // everybody sees it, and what a worker has printed is for its own user
+    module.words.failed(worker.uid(), text); // without what it has printed, which has no place in a table
     module.backoff.failed(now_ms());
     auto tail = worker.log_tail();
     if (module.current)

@@ -39,8 +39,6 @@ std::shared_ptr<Module> module_as_leased(const Message &message) {
     module->manifest.name = message.text(BERTH_KEY_MODULE);
     module->manifest.drain_timeout_ms = bound(BERTH_KEY_DRAIN_MS);
     module->manifest.teardown_timeout_ms = bound(BERTH_KEY_TEARDOWN_MS);
-    module->version = message.text(BERTH_KEY_MODULE_VERSION);
-    module->methods = message.text(BERTH_KEY_METHODS);
     return module;
 }
 
@@ -77,7 +75,8 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
     ContextId id{next_context_++};
     auto module = module_as_leased(message);
     Worker::Former former{peer.pid, std::move(pidfd), id, message.number(BERTH_KEY_GENERATION),
-                          message.number(BERTH_KEY_PHASE) != 0 ? module->recall_bound_ms() + kRecallGraceMs : 0};
+                          message.number(BERTH_KEY_PHASE) != 0 ? module->recall_bound_ms() + kRecallGraceMs : 0,
+                          words_of(message)};
     auto worker = Worker::adopt_former(loop_, std::move(socket), module, peer.identity, std::move(former), *this);
     if (!worker)
         return log::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);

@@ -70,7 +70,33 @@ Json describe_policy(const Manifest &manifest) {
             {"max_event_bytes", manifest.max_event_bytes}};
 }
 
-Json describe_module(const Pool &pool, const Module &module) {
+// What is not as `known` has it.
+void put_words(Json &out, const WordsBook::Entry &words, const WordsBook::Entry &known) {
+    bool was_ready = *words.said != ModuleWords{};
+    if (was_ready && words.said->method_names != known.said->method_names)
+        out["methods"] = names(words.said->method_names);
+    if (was_ready && words.said->version != known.said->version)
+        out["version"] = words.said->version;
+    if (words.error != known.error)
+        out["error"] = words.error;
+}
+
+// By user.
+void put_differs(Json &out, const WordsBook &book, const WordsBook::Entry &own) {
+    Json differs = Json::array();
+    for (const auto &[uid, words] : book.entries()) {
+        Json differing = Json::object();
+        put_words(differing, words, own);
+        if (differing.empty())
+            continue;
+        differing["uid"] = uid;
+        differs.push_back(std::move(differing));
+    }
+    if (!differs.empty())
+        out["differs"] = std::move(differs);
+}
+
+Json describe_module(const Pool &pool, const Module &module, uid_t viewer) {
     const auto &manifest = module.manifest;
     size_t workers = 0, contexts = 0;
     for (const auto &[worker, owned] : pool.workers()) {
@@ -81,22 +107,22 @@ Json describe_module(const Pool &pool, const Module &module) {
                 {"library", printable(manifest.library)},
                 {"description", manifest.description},
                 {"file", printable(manifest.file)},
-                {"methods", names(module.method_names)},
+                {"methods", Json::array()},
                 {"policy", describe_policy(manifest)},
                 {"contexts", contexts},
                 {"workers", workers}};
     put_crashes(out, module);
-    if (!module.version.empty())
-        out["version"] = module.version;
-    if (!module.last_error.empty())
-        out["error"] = module.last_error;
+    auto own = module.words.of(viewer);
+    put_words(out, own, WordsBook().of(viewer));
+    if (viewer == 0)
+        put_differs(out, module.words, own);
     return out;
 }
 
-Json describe_modules(const Pool &pool) {
+Json describe_modules(const Pool &pool, uid_t viewer) {
     Json out = Json::array();
     for (const auto &[name, module] : pool.modules())
-        out.push_back(describe_module(pool, *module));
+        out.push_back(describe_module(pool, *module, viewer));
     for (const auto &broken : pool.broken())
         out.push_back({{"name", broken.name}, {"file", printable(broken.file)}, {"error", printable(broken.error)}});
     return out;
@@ -161,9 +187,9 @@ Json describe_contexts(const Pool &pool) {
 
 } // namespace
 
-Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts) {
+Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts, uid_t viewer) {
     Json report = {{"daemon", describe_daemon(facts)},
-                   {"modules", describe_modules(pool)},
+                   {"modules", describe_modules(pool, viewer)},
                    {"workers", describe_workers(pool)},
                    {"zygotes", describe_zygotes(pool)},
                    {"contexts", describe_contexts(pool)}};

@@ -15,7 +15,8 @@ struct DaemonFacts {
     bool is_private;
 };
 
-// A sealed memfd whose bytes are the map; its file offset is at the start.
-Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts);
+// A sealed memfd whose bytes are the map; its file offset is at the start. What workers said of their modules is told
+// as those of `viewer` said it, and to root also what those of other users said otherwise.
+Result<UniqueFd> status_report(const Pool &pool, const DaemonFacts &facts, uid_t viewer);
 
 } // namespace berth

@@ -116,7 +116,7 @@ void Supervisor::look_for_counts() {
 }
 
 void Supervisor::send_status(Host &host, uint64_t seq) {
-    auto report = status_report(pool_, {started_ms_, listener_ ? listener_->path() : "", is_private_});
+    auto report = status_report(pool_, {started_ms_, listener_ ? listener_->path() : "", is_private_}, host.uid());
     if (!report)
         return host.refuse(seq, kRetErr, report.error().text);
     host.send(std::move(Message(BERTH_MSG_STATUS_REPLY).with(BERTH_KEY_SEQ, seq).with_fd(std::move(*report))));

@@ -64,6 +64,7 @@ Result<std::unique_ptr<Worker>> Worker::adopt_former(uv_loop_t *loop, UniqueFd c
     worker->apply(WorkerEvent::Ready);
     worker->context_ = former.context;
     worker->uses_ = former.uses;
+    worker->words_ = std::make_shared<ModuleWords>(std::move(former.words));
     worker->apply(WorkerEvent::Lease);
     if (former.closing_bound_ms)
         worker->apply(WorkerEvent::Closing, former.closing_bound_ms);
@@ -220,10 +221,7 @@ void Worker::got_ready(const Message &ready) {
         return;
     if (state() != WorkerState::Spawning)
         return misbehaved("a second ready");
-    module_->version = ready.text(BERTH_KEY_MODULE_VERSION);
-    module_->methods = ready.text(BERTH_KEY_METHODS);
-    module_->method_names = ready.text(BERTH_KEY_METHOD_NAMES);
-    module_->last_error.clear();
+    words_ = module_->words.ready(uid(), words_of(ready));
     settle_start();
     log::info("worker {} ({}) ready in {} ms", pid(), name(), now_ms() - since_ms());
     owner_.on_worker_ready(*this);

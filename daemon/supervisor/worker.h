@@ -48,6 +48,7 @@ class Worker : private PeerHandler {
         ContextId context; // as it is called from here on
         uint64_t uses;
         uint64_t closing_bound_ms;
+        ModuleWords words;
     };
     static Result<std::unique_ptr<Worker>> adopt_former(uv_loop_t *loop, UniqueFd control,
                                                         std::shared_ptr<Module> module, const Identity &identity,
@@ -66,6 +67,8 @@ class Worker : private PeerHandler {
     uid_t uid() const { return identity_.uid; }
     const std::shared_ptr<Module> &module() const { return module_; }
     const std::string &name() const { return module_->manifest.name; }
+    // What it has said of its module itself; empty until it is ready.
+    const ModuleWords &words() const { return *words_; }
     WorkerState state() const { return fsm_.state(); }
     uint64_t since_ms() const { return fsm_.since_ms(); }
     uint64_t uses() const { return uses_; }
@@ -117,6 +120,7 @@ class Worker : private PeerHandler {
 
     WorkerOwner &owner_;
     std::shared_ptr<Module> module_;
+    std::shared_ptr<const ModuleWords> words_ = std::make_shared<ModuleWords>();
     Identity identity_;
     WorkerProcess process_;
     Peer peer_;

@@ -52,6 +52,15 @@ TEST_CASE("status shows every part") {
     CHECK(has(status_text(status), "Ready"));
 }
 
+TEST_CASE("of users whose workers say otherwise of a module the table has the uids") {
+    Json status = Json::parse(R"({"modules": [{"name": "echo", "differs": [
+        {"uid": 1000, "error": "a long one"}, {"uid": 1001, "methods": ["a"]}, 7]}, {"name": "sqlite"}]})");
+    std::string text = modules_text(status);
+    CHECK(has(text, "differs\n"));
+    CHECK(has(text, "uid 1000, 1001, 7\n"));
+    CHECK_FALSE(has(text, "a long one"));
+}
+
 TEST_CASE("missing and null keys are dashes") {
     Json status = Json::parse(R"({"workers": [{"pid": 42, "rss_bytes": null}]})");
     std::string text = status_text(status);
