@@ -34,8 +34,8 @@ std::string HostRights::changed_groups(const Message::Sender &sender, int pidfd)
         groups_may_change_ = parse_may_change_groups(*status);
         return {};
     }
-    return fmt::format("it connected with {}, and has {}", describe_groups(connected_.identity.groups),
-                       describe_groups(ids->groups));
+    return fmt::format("it connected with {}, and has {}", describe(connected_.identity.groups),
+                       describe(ids->groups));
 }
 
 } // namespace berth

@@ -26,13 +26,6 @@ Error too_many(size_t count) {
     return Error{1, fmt::format("it is in {} supplementary groups, at most {} are taken", count, kMostGroups)};
 }
 
-std::vector<gid_t> in_order(std::vector<gid_t> groups) {
-    std::sort(groups.begin(), groups.end());
-    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
-    groups.shrink_to_fit(); // it is kept for as long as the process is connected
-    return groups;
-}
-
 Result<std::vector<gid_t>> peer_groups(int socket) {
     std::vector<gid_t> groups(kMostGroups);
     auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
@@ -45,12 +38,12 @@ Result<std::vector<gid_t>> peer_groups(int socket) {
     return groups;
 }
 
-std::vector<gid_t> own_groups() {
+GroupSet own_groups() {
     int count = ::getgroups(0, nullptr);
     std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
     count = ::getgroups(static_cast<int>(groups.size()), groups.data());
     groups.resize(static_cast<size_t>(std::max(count, 0)));
-    return in_order(std::move(groups));
+    return GroupSet(std::move(groups));
 }
 
 // The numbers of one line.
@@ -81,14 +74,15 @@ Result<Identity> make_identity(uid_t uid, gid_t gid, std::vector<gid_t> groups) 
         return Error{1, "it has no user, or no group"};
     if (groups.size() > kMostGroups)
         return too_many(groups.size());
-    return Identity{uid, gid, in_order(std::move(groups))};
+    return Identity{uid, gid, GroupSet(std::move(groups))};
 }
 
 std::string describe(const Identity &identity) {
-    return fmt::format("uid {}, gid {}, {}", identity.uid, identity.gid, describe_groups(identity.groups));
+    return fmt::format("uid {}, gid {}, {}", identity.uid, identity.gid, describe(identity.groups));
 }
 
-std::string describe_groups(const std::vector<gid_t> &groups) {
+std::string describe(const GroupSet &set) {
+    const auto &groups = set.sorted();
     std::string text = groups.empty() ? "no groups" : "groups";
     for (size_t i = 0; i < std::min(groups.size(), kMostTold); i++)
         text += fmt::format(" {}", groups[i]);
@@ -101,9 +95,11 @@ bool may_see(const Identity &viewer, const Identity &subject) {
     if (viewer.uid != subject.uid)
         return viewer.uid == 0;
     auto has = [&](gid_t group) {
-        return group == viewer.gid || std::binary_search(viewer.groups.begin(), viewer.groups.end(), group);
+        const auto &groups = viewer.groups.sorted();
+        return group == viewer.gid || std::binary_search(groups.begin(), groups.end(), group);
     };
-    return viewer.uid == 0 || (has(subject.gid) && std::all_of(subject.groups.begin(), subject.groups.end(), has));
+    const auto &needed = subject.groups.sorted();
+    return viewer.uid == 0 || (has(subject.gid) && std::all_of(needed.begin(), needed.end(), has));
 }
 
 Result<Credentials> peer_credentials(int socket) {
@@ -167,7 +163,7 @@ Result<ProcessIds> parse_process_ids(std::string_view status) {
             return line->error();
     if (uids->size() != kIdsOfAProcess || gids->size() != kIdsOfAProcess)
         return Error{1, "its status has not four ids of a user and of a group"};
-    return ProcessIds{std::move(*uids), std::move(*gids), in_order(std::move(*groups))};
+    return ProcessIds{std::move(*uids), std::move(*gids), GroupSet(std::move(*groups))};
 }
 
 bool parse_may_change_groups(std::string_view status) {

@@ -11,18 +11,19 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "supervisor/group_set.h"
 
 namespace berth {
 
 struct Identity {
     uid_t uid = 0;
     gid_t gid = 0;
-    std::vector<gid_t> groups = {}; // sorted, each once
+    GroupSet groups = {};
 
     auto operator<=>(const Identity &) const = default;
 };
 
-// A process in any number of groups costs the daemon that much memory for each connection; nobody is in so many.
+// A process in any number of groups may cost the daemon that much memory for each connection; nobody is in so many.
 constexpr size_t kMostGroups = 4096;
 
 // An error when there are more than kMostGroups, or an id is none.
@@ -30,7 +31,7 @@ Result<Identity> make_identity(uid_t uid, gid_t gid, std::vector<gid_t> groups);
 
 // "uid 1000, gid 1000, groups 27 1000": for people, who are told of some groups and how many more there are.
 std::string describe(const Identity &identity);
-std::string describe_groups(const std::vector<gid_t> &groups);
+std::string describe(const GroupSet &groups);
 
 // Whether `viewer` may see what a process of `subject` left behind: the same user, with all its groups at least.
 bool may_see(const Identity &viewer, const Identity &subject);
@@ -56,7 +57,7 @@ bool may_change_identity();
 struct ProcessIds {
     std::vector<uid_t> uids = {}; // real, effective, saved, of files
     std::vector<gid_t> gids = {};
-    std::vector<gid_t> groups = {};
+    GroupSet groups = {};
 
     bool operator==(const ProcessIds &) const = default;
 };

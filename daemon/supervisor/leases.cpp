@@ -104,7 +104,12 @@ void Pool::recall(Worker &worker, uint64_t extra_ms, const std::string &told) {
     BERTH_KILL_POINT("supervisor.recycle_sent");
 }
 
-void Pool::host_came(const Host &host) { users_[host.identity()]++; }
+void Pool::host_came(const Host &host) {
+    users_[host.identity()]++;
+    auto knows_it = [&](const auto &entry) { return entry.second->users.contains(host.identity()); };
+    if (std::any_of(modules_.begin(), modules_.end(), knows_it))
+        take_place(host.identity());
+}
 
 void Pool::host_gone(Host &host) {
     if (auto users = users_.find(host.identity()); users != users_.end() && --users->second == 0)

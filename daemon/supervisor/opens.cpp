@@ -52,6 +52,7 @@ void Pool::open(Host &host, Message message) {
     if (!idle || !lease(open, *idle))
         queue(std::move(open));
     module->users.insert(host.identity());
+    take_place(host.identity());
 }
 
 void Pool::queue(PendingOpen open) {

@@ -14,6 +14,7 @@
 #include "supervisor/crash_store.h"
 #include "supervisor/graveyard.h"
 #include "supervisor/host.h"
+#include "supervisor/idle_places.h"
 #include "supervisor/manifest_dir.h"
 #include "supervisor/rejoin_book.h"
 #include "supervisor/worker.h"
@@ -110,6 +111,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     void on_zygote_gone() override;
     bool is_worker(pid_t pid) const override;
     bool needs_workers(const Module &module, const Identity &identity) const override;
+    bool may_idle(const Identity &identity) const override;
 
     static constexpr uint64_t kRetireBoundMs = 2000;
     static constexpr uint64_t kSparesAfterMs = 2; // after a lease begins or ends: the host's next message goes first
@@ -133,6 +135,9 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     void upkeep();
     uint64_t keep_spares(const std::shared_ptr<Module> &module);
     uint64_t keep_spares(const std::shared_ptr<Module> &module, const Identity &identity);
+    void take_place(const Identity &identity);
+    void forget_places();
+    size_t opens_waiting(const Module &module, const Identity &identity) const;
     void forget_user(const Identity &identity);
     void failed_to_start(Worker &worker, const ProcessEnd &end);
 
@@ -190,6 +195,7 @@ class Pool : private WorkerOwner, private ZygotesOwner {
     std::list<PendingOpen> opens_; // first come, first served
     std::map<ContextId, Lease> leases_;
     std::map<Identity, size_t> users_; // how many hosts are connected
+    IdlePlaces places_;
     CrashStore crashes_;
     uint64_t next_context_ = 1;
     bool stopping_ = false;

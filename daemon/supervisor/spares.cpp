@@ -29,6 +29,7 @@ void Pool::upkeep() {
         return;
     for (const auto &[name, module] : modules_)
         serve(name);
+    forget_places();
     uint64_t next = std::min({retire_surplus(), retire_aged(), zygotes_.keep()});
     for (const auto &[name, module] : modules_)
         next = std::min(next, keep_spares(module));
@@ -39,7 +40,7 @@ void Pool::upkeep() {
 size_t Pool::spares_wanted(const Module &module, const Identity &identity) const {
     bool used = (config_.spares_at_once && identity == own_identity()) ||
                 (module.users.contains(identity) && users_.contains(identity));
-    size_t spares = module.current && used ? module.manifest.spares : 0;
+    size_t spares = module.current && used && may_idle(identity) ? module.manifest.spares : 0;
     if (size_t most = module.manifest.max_contexts; most != 0)
         spares = std::min(spares, most - std::min(most, leases_of(module)));
     return spares;
@@ -57,10 +58,7 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module) {
 }
 
 uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, const Identity &identity) {
-    auto waits = [&](const PendingOpen &open) {
-        return open.module == module->manifest.name && open.host->identity() == identity;
-    };
-    auto taken = static_cast<size_t>(std::count_if(opens_.begin(), opens_.end(), waits));
+    size_t taken = opens_waiting(*module, identity);
     size_t have = count(*module, identity, WorkerState::Idle) + count_coming(*module, identity);
     if (have >= spares_wanted(*module, identity) + taken)
         return kNever;
@@ -69,6 +67,30 @@ uint64_t Pool::keep_spares(const std::shared_ptr<Module> &module, const Identity
     if (!spawn(module, identity))
         return module->backoff.left_ms(now_ms());
     return kNextSpareMs;
+}
+
+size_t Pool::opens_waiting(const Module &module, const Identity &identity) const {
+    return static_cast<size_t>(std::count_if(opens_.begin(), opens_.end(), [&](const PendingOpen &open) {
+        return open.module == module.manifest.name && open.host->identity() == identity;
+    }));
+}
+
+bool Pool::may_idle(const Identity &identity) const { return identity == own_identity() || places_.has(identity); }
+
+void Pool::take_place(const Identity &identity) {
+    if (auto loser = places_.take(identity))
+        log::info("uid {} uses more than {} identities: what idles for the one of long ago ({}) ends",
+                  identity.uid, IdlePlaces::kMostOfAUser, describe(*loser));
+}
+
+// Of those that have neither hosts nor processes.
+void Pool::forget_places() {
+    std::set<Identity> served;
+    for (const auto &[worker, owned] : workers_)
+        served.insert(worker->identity());
+    for (const Zygote *zygote : zygotes_.list())
+        served.insert(zygote->identity());
+    places_.keep_only([&](const Identity &identity) { return users_.contains(identity) || served.contains(identity); });
 }
 
 // Its last host is gone. That it had a module open is remembered for when it comes back, of so many at most: one user
@@ -107,11 +129,13 @@ uint64_t Pool::retire_surplus() {
             idle[{worker->module().get(), worker->identity()}].push_back(worker);
     uint64_t next = kNever, now = now_ms();
     for (auto &[key, workers] : idle) {
-        size_t keep = std::min(workers.size(), spares_wanted(*key.first, key.second));
+        bool may = may_idle(key.second);
+        size_t wanted = may ? spares_wanted(*key.first, key.second) : opens_waiting(*key.first, key.second);
+        size_t keep = std::min(workers.size(), wanted);
         std::sort(workers.begin(), workers.end(), [](auto *a, auto *b) { return a->since_ms() < b->since_ms(); });
         workers.resize(workers.size() - keep);
         for (Worker *worker : workers) {
-            uint64_t due = worker->since_ms() + worker->module()->manifest.idle_timeout_ms;
+            uint64_t due = may ? worker->since_ms() + worker->module()->manifest.idle_timeout_ms : now;
             if (due <= now)
                 retire(*worker);
             else

@@ -46,7 +46,8 @@ std::vector<char *> pointers(const std::vector<std::string> &texts) {
 // By number, as libc's functions of these names would have all threads of the process do it, and this is a process of
 // one thread with the memory of another. Groups before the user, whose change takes the right to.
 void take_identity(const Identity &identity, int report) {
-    if (::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) != 0)
+    const auto &groups = identity.groups.sorted();
+    if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0)
         give_up(report, kGroups);
     if (::syscall(SYS_setresgid, identity.gid, identity.gid, identity.gid) != 0)
         give_up(report, kGroup);

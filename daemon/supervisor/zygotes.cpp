@@ -28,6 +28,8 @@ uint64_t Zygotes::left_of(Want &want, uint64_t now) const {
     const Module &module = *want.module;
     if (!module.current || !module.manifest.zygote)
         return 0;
+    if (!owner_.may_idle(want.identity) && (!want.zygote || want.zygote->forks_under_way() == 0))
+        return 0;
     if (owner_.needs_workers(module, want.identity)) {
         want.unneeded_since_ms = 0;
         return kNever;

@@ -26,6 +26,8 @@ class ZygotesOwner {
     virtual bool is_worker(pid_t pid) const = 0;
     // Whether workers of this module and identity are there or wanted.
     virtual bool needs_workers(const Module &module, const Identity &identity) const = 0;
+    // Whether processes of this identity that serve nobody may be kept.
+    virtual bool may_idle(const Identity &identity) const = 0;
 
   protected:
     ~ZygotesOwner() = default;

@@ -113,6 +113,14 @@ bool idles(const Host &host, pid_t worker) {
     });
 }
 
+bool all_idle(const Host &host, const std::vector<pid_t> &workers) {
+    return std::all_of(workers.begin(), workers.end(), [&](pid_t worker) { return idles(host, worker); });
+}
+
+constexpr gid_t kMostIdle = 8; // identities of a user that may have idle processes
+
+User user_with_group(gid_t i) { return {.uid = kUid, .gid = kGid, .groups = {{kGid, 50'000 + i}}}; }
+
 bool is_forked(pid_t pid) {
     return read_file("/proc/" + std::to_string(pid) + "/cmdline").find(std::string("\0--zygote\0", 10)) !=
            std::string::npos;
@@ -224,6 +232,63 @@ TEST_CASE_FIXTURE(LeakChecked, "a zygote of a set-gid program forks no workers f
     }
     CHECK(ids_of(zygote) == ids_of(kSetGid));
     CHECK(service.log().find("does not run as") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "of a user's identities the last ones keep idle workers, and no open is refused") {
+    if (!can_be_others())
+        return;
+    EchoFolder echo;
+    OpenService service({.modules = echo.folder.path()});
+    Host watcher(service.socket());
+    User other = user_with_group(0);
+    other.uid = kUid + 1;
+    std::vector<pid_t> workers = {OneContext(service.socket(), other, "echo").worker()};
+    REQUIRE(idles(watcher, workers[0]));
+    for (gid_t i = 0; i < kMostIdle + 2; i++) {
+        workers.push_back(OneContext(service.socket(), user_with_group(i), "echo").worker());
+        REQUIRE(idles(watcher, workers.back()));
+    }
+    CHECK(eventually([&] { return !alive(workers[1]) && !alive(workers[2]); }));
+    workers.erase(workers.begin() + 1, workers.begin() + 3);
+    CHECK(all_idle(watcher, workers)); // the other user's, too
+    CHECK(service.times_logged("uid 47114 uses more than 8 identities") == 2);
+    CHECK(service.logs("what idles for the one of long ago (uid 47114, gid 47115, groups 47115 50000) ends"));
+    {
+        std::vector<std::unique_ptr<OneContext>> contexts; // all at once, each with a worker
+        for (gid_t i = 0; i < kMostIdle + 2; i++)
+            contexts.push_back(std::make_unique<OneContext>(service.socket(), user_with_group(i), "echo"));
+        for (const auto &context : contexts)
+            CHECK(context->host().answer(context->host().request("echo", "on")) == "on");
+    }
+    CHECK(eventually([&] { return in_state(watcher, "workers", "Idle").size() == kMostIdle + 1; }));
+    CHECK(alive(workers[0]));
+}
+
+TEST_CASE_FIXTURE(LeakChecked, "of a user's identities the last ones have spares and zygotes") {
+    if (!can_be_others())
+        return;
+    ProbeFolder probe("zygote = true\nspares = 1\n");
+    OpenService service({.modules = probe.folder.path()});
+    Host watcher(service.socket());
+    std::vector<std::unique_ptr<OneContext>> contexts;
+    for (gid_t i = 0; i < kMostIdle + 2; i++)
+        contexts.push_back(std::make_unique<OneContext>(service.socket(), user_with_group(i), "probe"));
+    auto has = [&](size_t spares, size_t zygotes) {
+        return in_state(watcher, "workers", "Idle").size() == spares + 1 && // the daemon's own
+               in_state(watcher, "zygotes", "Ready").size() == zygotes + 1 &&
+               in_state(watcher, "workers", "Spawning").empty() && in_state(watcher, "zygotes", "Starting").empty();
+    };
+    CHECK(eventually([&] { return has(kMostIdle, kMostIdle); }));
+    size_t started = service.times_logged("ready in");
+    sleep_ms(300);
+    CHECK(has(kMostIdle, kMostIdle));
+    CHECK(service.times_logged("ready in") == started); // none is started and ended in turns
+    CHECK(await(watcher, "zygotes", "Ready", user_with_group(kMostIdle + 1)) != 0);
+    CHECK_FALSE(is_forked(OneContext(service.socket(), user_with_group(0), "probe").worker()));
+    CHECK(await(watcher, "zygotes", "Ready", user_with_group(0)) != 0); // it is one of the last again
+    CHECK(eventually([&] { return has(kMostIdle, kMostIdle); }));
+    for (const auto &context : contexts)
+        CHECK(alive(context->worker()));
 }
 
 TEST_CASE_FIXTURE(LeakChecked, "workers that outlive a killed berthd come back as what they were") {
