@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/unique_fd.h"
-#include "supervisor/loop.h"
+#include "supervisor/child_end.h"
 
 namespace berth {
 
@@ -22,11 +22,9 @@ class Strays {
   private:
     struct Stray {
         UniqueFd pidfd;
-        std::unique_ptr<Poller> end; // after the descriptor
-        std::unique_ptr<Timer> again = {};
+        std::unique_ptr<ChildEnd> end; // after the descriptor
     };
     void kill(pid_t pid);
-    void reap(pid_t pid);
 
     uv_loop_t *loop_;
     uint64_t since_; // ticks

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "base/adapter_entry.h"
 #include "crash_area.h"
@@ -18,7 +17,6 @@ namespace berth {
 namespace {
 
 constexpr size_t kReadPerTurn = 64 * 1024;
-constexpr uint64_t kTracedAgainMs = 100;
 constexpr size_t kReadAtEnd = 1024 * 1024; // a pipe's usual size and more; grandchildren may go on writing
 
 Error spawn_error(const char *what, int error) { return Error{1, fmt::format("{}: {}", what, std::strerror(error))}; }
@@ -56,7 +54,7 @@ Result<UniqueFd> open_crash_area() {
 }
 
 WorkerProcess::WorkerProcess(uv_loop_t *loop, Events events)
-    : loop_(loop), events_(std::move(events)), again_(loop, [this] { reap(); }) {}
+    : loop_(loop), events_(std::move(events)) {}
 
 Result<bool> WorkerProcess::spawn(SpawnOptions options, UniqueFd control, UniqueFd settings) {
     UniqueFd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -95,8 +93,8 @@ Result<UniqueFd> WorkerProcess::adopt_former(pid_t pid, UniqueFd pidfd) {
     watch(outputs_[0]);
     pid_ = pid;
     pidfd_ = std::move(pidfd);
-    death_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) {
-        death_.reset();
+    former_end_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) {
+        former_end_.reset();
         exited(was_killed_ ? ProcessEnd{0, SIGKILL} : ProcessEnd{.unknown = true});
     });
     return write_end;
@@ -118,7 +116,7 @@ void WorkerProcess::watch_outputs(std::array<UniqueFd, 2> read_ends) {
 }
 
 void WorkerProcess::watch_child() {
-    death_ = std::make_unique<Poller>(loop_, pidfd_.get(), [this](int) { reap(); });
+    child_end_ = std::make_unique<ChildEnd>(loop_, pidfd_.get(), [this](auto *end) { reaped(end); });
 }
 
 void WorkerProcess::look_at_start() {
@@ -137,18 +135,12 @@ void WorkerProcess::watch(Output &output) {
         std::make_unique<Poller>(loop_, output.fd.get(), [this, &output](int) { read(output, kReadPerTurn); });
 }
 
-void WorkerProcess::reap() {
-    siginfo_t end{};
-    int rc = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &end, WEXITED | WNOHANG);
-    if (rc == 0 && end.si_pid == 0) { // it is dead, and whoever traces it has not looked yet
-        death_->want(0);
-        again_.start(kTracedAgainMs);
-        return;
-    }
-    death_.reset();
+void WorkerProcess::reaped(const siginfo_t *end) {
+    int status = end ? end->si_status : 0;
+    bool by_signal = end && (end->si_code == CLD_KILLED || end->si_code == CLD_DUMPED);
+    child_end_.reset();
     look_at_start();
-    bool by_signal = end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED;
-    exited({by_signal ? 0 : end.si_status, by_signal ? end.si_status : 0, rc != 0, std::move(not_started_)});
+    exited({by_signal ? 0 : status, by_signal ? status : 0, !end, std::move(not_started_)});
 }
 
 bool WorkerProcess::has_exited() const {
@@ -157,7 +149,7 @@ bool WorkerProcess::has_exited() const {
 }
 
 void WorkerProcess::kill() {
-    if (!death_)
+    if (!child_end_ && !former_end_)
         return;
     was_killed_ = true;
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "supervisor/child_end.h"
 #include "supervisor/log_lines.h"
 #include "supervisor/loop.h"
 #include "supervisor/spawn.h"
@@ -83,7 +84,7 @@ class WorkerProcess {
     void watch_outputs(std::array<UniqueFd, 2> read_ends);
     void watch_child();
     void look_at_start();
-    void reap();
+    void reaped(const siginfo_t *end);
     void read(Output &output, size_t most);
     void give(const std::vector<std::string> &lines);
     void exited(const ProcessEnd &end);
@@ -93,9 +94,9 @@ class WorkerProcess {
     pid_t pid_ = 0;
     UniqueFd pidfd_;
     UniqueFd crash_area_;
-    std::unique_ptr<Poller> death_; // after the pidfd
-    Timer again_;                   // of a dead child that its tracer keeps
-    std::string program_;           // until its start is known to have gone well
+    std::unique_ptr<ChildEnd> child_end_; // after the pidfd
+    std::unique_ptr<Poller> former_end_;  // instead of it, of one that is not our child
+    std::string program_;                 // until its start is known to have gone well
     UniqueFd start_news_;
     std::unique_ptr<Poller> start_; // after those
     std::string not_started_;
