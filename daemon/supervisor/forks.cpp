@@ -27,8 +27,7 @@ void Pool::on_forks_failed(const std::shared_ptr<Module> &module, const Identity
         return plan_upkeep(wait); // workers crashed meanwhile, and new ones are held back
     for (size_t i = 0; i < count; i++) {
         if (auto spawned = spawn_process(module, identity); !spawned)
-            refuse_first(module->manifest.name, [&](const Host &host) { return host.identity() == identity; }, kRetErr,
-                         no_worker(*module, spawned.error().text));
+            refuse_first(module->manifest.name, is_of(identity), kRetErr, no_worker(*module, spawned.error().text));
     }
 }
 

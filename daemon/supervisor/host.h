@@ -77,4 +77,9 @@ class Host : private PeerHandler {
     ContextBook contexts_;
 };
 
+// For a search among hosts: those of this identity, which must outlive it.
+inline auto is_of(const Identity &identity) {
+    return [&identity](const Host &host) { return host.identity() == identity; };
+}
+
 } // namespace berth

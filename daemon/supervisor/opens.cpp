@@ -101,10 +101,9 @@ void Pool::spawn_for(const std::shared_ptr<Module> &module, const std::map<Ident
         size_t most = std::min(opens - std::min(opens, soon), kMaxSpawning);
         for (size_t coming = count_coming(*module, identity); coming < most; coming++) {
             auto spawned = spawn(module, identity);
-            if (spawned)
-                continue;
-            auto same = [&](const Host &host) { return host.identity() == identity; };
-            refuse_first(module->manifest.name, same, kRetErr, no_worker(*module, spawned.error().text));
+            if (!spawned)
+                refuse_first(module->manifest.name, is_of(identity), kRetErr,
+                             no_worker(*module, spawned.error().text));
         }
     }
 }

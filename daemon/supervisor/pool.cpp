@@ -13,11 +13,6 @@ namespace {
 constexpr uint64_t kUpkeepAfterMs = 2;
 constexpr uint64_t kLoadFailedBoundMs = 2000;
 
-// The hosts that this worker could have served.
-auto of(const Worker &worker) {
-    return [&worker](const Host &host) { return host.identity() == worker.identity(); };
-}
-
 } // namespace
 
 Pool::Pool(uv_loop_t *loop, Graveyard &graveyard, PoolConfig config)
@@ -152,7 +147,7 @@ void Pool::on_worker_load_failed(Worker &worker, const std::string &said) {
     module.words.failed(worker.uid(), text);
     module.backoff.failed(now_ms());
     log::error("worker {} ({}) cannot load its module: {}", worker.pid(), worker.name(), printable(text));
-    while (module.current && refuse_first(worker.name(), of(worker), kRetErr, text)) {
+    while (module.current && refuse_first(worker.name(), is_of(worker.identity()), kRetErr, text)) {
     }
 }
 
@@ -168,7 +163,7 @@ void Pool::failed_to_start(Worker &worker, const ProcessEnd &end) {
     module.backoff.failed(now_ms());
     auto tail = worker.log_tail();
     if (module.current)
-        refuse_first(worker.name(), of(worker), kRetErr, tail.empty() ? text : text + "\n" + tail);
+        refuse_first(worker.name(), is_of(worker.identity()), kRetErr, tail.empty() ? text : text + "\n" + tail);
 }
 
 void Pool::on_worker_exited(Worker &worker, WorkerState was, const ProcessEnd &end) {
