@@ -46,6 +46,17 @@ GroupSet own_groups() {
     return GroupSet(std::move(groups));
 }
 
+bool has_right_to_change_identity() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0)
+        return false;
+    auto has = [&](unsigned capability) {
+        return (sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
+    };
+    return has(CAP_SETUID) && has(CAP_SETGID) && has(CAP_KILL);
+}
+
 // The numbers of one line.
 Result<std::vector<uint32_t>> numbers_of(std::string_view status, std::string_view name) {
     auto bad = [&] { return Error{1, fmt::format("its status has no whole line of numbers \"{}\"", name)}; };
@@ -142,14 +153,8 @@ const Identity &own_identity() {
 }
 
 bool may_change_identity() {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-    if (::syscall(SYS_capget, &header, sets.data()) != 0)
-        return false;
-    auto has = [&](unsigned capability) {
-        return (sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
-    };
-    return has(CAP_SETUID) && has(CAP_SETGID) && has(CAP_KILL);
+    static const bool may = has_right_to_change_identity();
+    return may;
 }
 
 uid_t effective_uid(const ProcessIds &ids) { return ids.uids[kEffective]; }

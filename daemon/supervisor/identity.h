@@ -50,7 +50,7 @@ bool acts_as(int pidfd, pid_t pid, uid_t uid);
 
 // This process's own, by which files are opened: the effective ones. Read once.
 const Identity &own_identity();
-// Whether this process may start others as anybody, and end them.
+// Whether this process may start others as anybody, and end them. Looked up once, too.
 bool may_change_identity();
 
 // The ids of a process as its /proc/PID/status has them.
