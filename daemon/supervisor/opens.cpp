@@ -123,7 +123,7 @@ std::string Pool::no_worker(const Module &module, const std::string &why) const 
 
 void Pool::refuse(PendingOpen &open, int ret, const std::string &text) {
     log::info("open of {} by pid {} refused: {}", printable(open.module), open.host->pid(),
-                 text.substr(0, text.find('\n')));
+              text.substr(0, text.find('\n')));
     open.host->opens_pending--;
     open.host->refuse(open.seq, ret, text);
 }

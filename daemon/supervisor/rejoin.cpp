@@ -82,7 +82,7 @@ void Pool::worker_came_back(const Credentials &peer, UniqueFd socket, UniqueFd p
         return log::error("worker {} cannot be taken in: {}", peer.pid, worker.error().text);
     BERTH_KILL_POINT("supervisor.adopted_sent");
     log::info("worker {} ({}) is back with context {}, formerly {}", peer.pid, module->manifest.name, number(id),
-                 message.number(BERTH_KEY_CONTEXT));
+              message.number(BERTH_KEY_CONTEXT));
     Worker *key = worker->get();
     workers_.emplace(key, std::move(*worker));
     leases_.emplace(id, Lease{key, nullptr, *host_pid, now_ms()});
