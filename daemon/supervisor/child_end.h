@@ -1,5 +1,5 @@
-// The end of a child of ours: its pidfd is watched, and the child reaped as soon as it can be. Whoever traces it may keep
-// a dead one for a while.
+// The end of a child of ours: its pidfd is watched, and the child reaped as soon as it can be. Whoever traces it may
+// keep a dead one for a while.
 #pragma once
 
 #include <csignal>

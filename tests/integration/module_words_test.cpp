@@ -34,7 +34,8 @@ User user_of(uid_t uid) { return {.uid = uid, .gid = uid, .groups = {{}}}; }
 
 class UserHost {
   public:
-    UserHost(const std::string &socket, uid_t uid) : process_(socket, user_of(uid)), host_(::dup(process_.peer().fd())) {}
+    UserHost(const std::string &socket, uid_t uid)
+        : process_(socket, user_of(uid)), host_(::dup(process_.peer().fd())) {}
     RawHost &raw() { return host_; }
 
   private:

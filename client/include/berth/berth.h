@@ -379,8 +379,8 @@ int berth_poll_fd(berth_context context);
  * rss_bytes, uid}], "contexts": [{id, module, worker_pid, host_pid, state, since_ms, in_flight}]}. methods, version and
  * error are as workers of this host's user said them, the last that got ready and the last that did not; differs is
  * for root alone: what those of other users said that root's did not. in_flight is null where the worker did not say in
- * time, and socket where the supervisor is private. A module whose manifest is broken has name, file and error. New keys
- * may be added. Not bound to this host's own contexts.
+ * time, and socket where the supervisor is private. A module whose manifest is broken has name, file and error. New
+ * keys may be added. Not bound to this host's own contexts.
  * Returns reply->ret: OK; UNAVAILABLE (no supervisor in 2 s); TIMEOUT (after 10 s); PROTOCOL; ERR; EXHAUSTED (no
  * descriptor left); INVALID_CTX; FORKED; INVALID_ARGUMENT. */
 int berth_status(berth_client client, struct berth_reply *reply);

@@ -1,4 +1,5 @@
-/* A module that tells each user something else: version and method have the uid in them. For an odd one it cannot work. */
+/* A module that tells each user something else: version and method have the uid in them. For an odd one it cannot
+ * work. */
 #include "module.h"
 
 #include <stdio.h>
