@@ -35,7 +35,9 @@ User user_of(uid_t uid) { return {.uid = uid, .gid = uid, .groups = {{}}}; }
 class UserHost {
   public:
     UserHost(const std::string &socket, uid_t uid)
-        : process_(socket, user_of(uid)), host_(::dup(process_.peer().fd())) {}
+        : process_(socket, user_of(uid)), host_(::dup(process_.peer().fd())) {
+        host_.peer().speak_as(process_.pid(), uid, uid);
+    }
     RawHost &raw() { return host_; }
 
   private:
