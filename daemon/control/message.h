@@ -34,8 +34,8 @@ class Message {
     std::string_view text(berth_control_key key) const;
     UniqueFd take_fd(size_t index) { return index < fds_.size() ? std::move(fds_[index]) : UniqueFd(); }
     const std::vector<UniqueFd> &fds() const { return fds_; }
-    // Who sent it, of one received on a socket that asks for it (SO_PASSCRED): ids that the sending thread has, or could
-    // take back, by its own word; without a word its real ones.
+    // Who sent it, of one received on a socket that asks for it (SO_PASSCRED): ids that the sending thread has, or
+    // could take back, by its own word; without a word its real ones.
     struct Sender {
         pid_t pid;
         uid_t uid;

@@ -32,8 +32,8 @@ class HostOwner {
 
 class Host : private PeerHandler {
   public:
-    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; one whose ids or groups
-    // cannot be is told so.
+    // Takes over a connected socket. An error: the peer is gone already, or cannot be identified; one whose ids or
+    // groups cannot be is told so.
     static Result<std::unique_ptr<Host>> adopt(uv_loop_t *loop, UniqueFd socket, HostOwner &owner);
 
     const Credentials &credentials() const { return rights_.connected(); }

@@ -16,9 +16,9 @@ class HostRights {
     const Credentials &connected() const { return connected_; }
 
     // Empty when nothing has changed; else what did, for people. User and group are those of the thread that sent the
-    // message, groups those of the process, which are read only where they could make a difference: of uid 0 they do not,
-    // and who had no CAP_SETGID when they were first read is taken to have them still. Another process than the one that
-    // connected asks for nothing: a child that has the socket may have dropped what its parent has.
+    // message, groups those of the process, which are read only where they could make a difference: of uid 0 they do
+    // not, and who had no CAP_SETGID when they were first read is taken to have them still. Another process than the one
+    // that connected asks for nothing: a child that has the socket may have dropped what its parent has.
     std::string changed(const std::optional<Message::Sender> &sender, int pidfd);
     bool reads_groups() const { return connected_.identity.uid != 0 && groups_may_change_; } // at the next open
 

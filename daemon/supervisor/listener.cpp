@@ -150,7 +150,7 @@ std::unique_ptr<Listener> Listener::adopt(uv_loop_t *loop, UniqueFd socket, Acce
 Listener::Listener(uv_loop_t *loop, UniqueFd socket, std::string path, Accepted accepted)
     : accepted_(std::move(accepted)), socket_(std::move(socket)), path_(std::move(path)),
       poller_(loop, socket_.get(), [this](int) { accept(); }), pause_(loop, [this] { poller_.want(UV_READABLE); }) {
-    (void)tell_senders(socket_.get()); // a host may have asked before it is accepted; then it is done again, and must work
+    (void)tell_senders(socket_.get()); // a host may ask before it is accepted; then it is done again, and must work
 }
 
 Listener::~Listener() {

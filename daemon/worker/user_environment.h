@@ -1,6 +1,7 @@
 // HOME, USER, LOGNAME and SHELL of a worker: those of its own user, by the user's entry.
 //
-// The worker looks itself up, and not the supervisor for it: the entry may be on another machine (LDAP) and take its time.
+// The worker looks itself up, and not the supervisor for it: the entry may be on another machine (LDAP) and take its
+// time.
 #pragma once
 
 namespace berth {

@@ -345,7 +345,7 @@ TEST_CASE_FIXTURE(LeakChecked, "a berthd without the right to be others serves w
     CHECK(service.log().find("ready in") == service.log().rfind("ready in")); // no worker was started for them
 }
 
-TEST_CASE_FIXTURE(LeakChecked, "a child that has its parent's connection gets no worker by it, nor is it told anything") {
+TEST_CASE_FIXTURE(LeakChecked, "a child that has its parent's connection gets nothing by it") {
     EchoFolder echo;
     Service service({.modules = echo.folder.path()});
     RawHost host(service.socket());

@@ -90,7 +90,7 @@ int control_socket_send(int socket, const struct berth_control_message *message,
         add_control(&named, SCM_CREDENTIALS, &ids, sizeof ids);
         rc = send_packet(socket, &named);
     }
-    if (rc == -EINVAL || rc == -EPERM || rc == -ESRCH) /* the kernel does not take them for ours, in a namespace that has no names for them */
+    if (rc == -EINVAL || rc == -EPERM || rc == -ESRCH) /* not taken for ours, as in a namespace without names for them */
         rc = send_packet(socket, &header);
     return rc < 0 ? (int)rc : 0;
 }

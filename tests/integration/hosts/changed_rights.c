@@ -1,6 +1,6 @@
 /* Servers connect as root and then drop what they do not need; set-uid programs put on and off what they have. A worker
- * has the rights of its host when it asks, or there is none. Each case in a process of its own, as nothing dropped comes
- * back. */
+ * has the rights of its host when it asks, or there is none. Each case is a process of its own: what is dropped is
+ * gone. */
 #include <grp.h>
 #include <sys/wait.h>
 
