@@ -477,8 +477,10 @@ TEST_CASE_FIXTURE(LeakChecked, "without a /proc the same holds, and a path with 
     };
     const Answer ok{BERTH_RET_OK, kNull};
     const std::string next = "; cannot connect to /run/berth/berthd.sock: No such file or directory";
+#if !defined(__SANITIZE_THREAD__) // a forked child of several threads may start none there
     CHECK(greeter.greet([&] { return inside("/user", "", ok); }) == 0);
     CHECK(greeter.greet([&] { return inside("", "/link/berth/berthd.sock", ok); }) == 0);
+#endif
     CHECK(inside("/link", "",
                  {BERTH_RET_UNAVAILABLE,
                   "cannot trust /link/berth/berthd.sock: there is a symbolic link in its path, and no /proc by which "
